@@ -1,0 +1,43 @@
+/** What every collector is given and what it owes. One instance of each per worker. */
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import type { Inventory } from '../inventory/types.ts';
+import type { ListenSpec, TcpListener, UdpSocket } from '../net/types.ts';
+import type { Pipeline } from '../pipeline/types.ts';
+import type { Refusals } from '../telemetry/refusals.ts';
+import type { Registry } from '../telemetry/registry.ts';
+
+export interface CollectorContext {
+  clock: Clock;
+  log: Logger;
+  metrics: Registry;
+  refusals: Refusals;
+  pipeline: Pipeline;
+  inventory: Inventory;
+  /** This worker's index and how many there are: a dialled target belongs to one of them. */
+  worker: number;
+  workers: number;
+}
+
+/** A socket the edge opened for a collector, and the listener it came from. */
+export interface BoundUdp {
+  spec: ListenSpec;
+  socket: UdpSocket;
+}
+export interface BoundTcp {
+  spec: ListenSpec;
+  listener: TcpListener;
+}
+
+export interface Collector {
+  /** Begins to read. */
+  start(): void;
+  /** No new sessions or work; what is in flight goes on (drain). */
+  quiesce(): void;
+  /** Closes sessions properly (NOTIFICATION, Termination) and stops. */
+  stop(): Promise<void>;
+  /** For `status`: sessions, targets, in-flight; JSON-able. */
+  status(): Record<string, unknown>;
+  /** Reasons for which this node should not take events by itself (hard) or only as a last resort (soft). */
+  health?(): { hard: string[]; soft: string[] };
+}

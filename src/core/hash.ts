@@ -1,0 +1,13 @@
+import { type BinaryLike, createHash, hash } from 'node:crypto';
+
+/** The ids that leave the node: the first 128 bits of SHA-256 as hex. */
+export function shortHash(data: string | NodeJS.ArrayBufferView): string {
+  return hash('sha256', data as BinaryLike & string, 'hex').slice(0, 32);
+}
+
+/** A SHA-256 over parts, for what is not in one piece. */
+export function sha256(...parts: (string | NodeJS.ArrayBufferView)[]): string {
+  const h = createHash('sha256');
+  for (const p of parts) h.update(p as string);
+  return h.digest('hex');
+}

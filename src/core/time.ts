@@ -1,0 +1,25 @@
+/** RFC 3339 text, UTC. A burst shares its second, so the text of the last second is kept. */
+let cachedSecond = -1;
+let cachedText = '';
+
+function secondText(sec: number): string {
+  if (sec !== cachedSecond) {
+    cachedSecond = sec;
+    cachedText = new Date(sec * 1000).toISOString().slice(0, 19);
+  }
+  return cachedText;
+}
+
+/** `sec` whole seconds since 1970 UTC and `nsec` 0..999999999: nanoseconds are printed only as far as they are known (3, 6 or 9 digits). */
+export function rfc3339(sec: number, nsec: number): string {
+  const head = secondText(sec);
+  if (nsec % 1_000_000 === 0) return `${head}.${String(nsec / 1_000_000).padStart(3, '0')}Z`;
+  if (nsec % 1000 === 0) return `${head}.${String(nsec / 1000).padStart(6, '0')}Z`;
+  return `${head}.${String(nsec).padStart(9, '0')}Z`;
+}
+
+/** RFC 3339 of UTC microseconds since 1970. */
+export function rfc3339Micros(micros: number): string {
+  const sec = Math.floor(micros / 1_000_000);
+  return rfc3339(sec, (micros - sec * 1_000_000) * 1000);
+}

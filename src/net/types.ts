@@ -1,0 +1,71 @@
+/** What the edges look like from inside. The real drivers are in udp.ts, tcp.ts and native.ts; memory.ts has the twins for tests. */
+import type { Buffer } from 'node:buffer';
+
+/**
+ * One received datagram; the object and `data` are reused after the handler returned, so copy what is kept.
+ * Addresses are bytes because the hot path compares them; text is made on demand (core/ip.ts).
+ */
+export interface Datagram {
+  /** A view into the receive buffer. */
+  data: Buffer;
+  /** 4 or 16 bytes (an IPv4-mapped address is given as 4), a view. */
+  source: Buffer;
+  sourcePort: number;
+  /** The local address it was sent to, 4 or 16 bytes; empty where the driver cannot know. */
+  destination: Buffer;
+  /** UTC receive time: from the kernel with the add-on, else from the clock. */
+  sec: number;
+  nsec: number;
+}
+
+export interface UdpSocket {
+  /** The bound address as text and its port. */
+  readonly address: string;
+  readonly port: number;
+  /** Datagrams the kernel dropped at this socket since it was opened (SO_RXQ_OVFL); exact with the add-on, else 0. */
+  readonly kernelDrops: number;
+  /** Starts reading. One call per batch: the array is reused, `count` entries are valid. */
+  start(onBatch: (batch: Datagram[], count: number) => void): void;
+  /** Sends from `localAddress` (bytes as in `destination`; empty: the kernel's choice). Errors are counted, not thrown. */
+  send(data: Buffer, address: Buffer, port: number, localAddress: Buffer): void;
+  close(): void;
+}
+
+/** A stream connection, accepted or dialled. */
+export interface Connection {
+  /** Text of the far end; RFC 5952, IPv4-mapped as IPv4. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  onData: (chunk: Buffer) => void;
+  /** Called once, however the connection ended. */
+  onClose: (error: string | undefined) => void;
+  write(data: Buffer): void;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then FIN. */
+  end(): void;
+  /** RST or at least at once. */
+  destroy(): void;
+}
+
+export interface TcpListener {
+  readonly address: string;
+  readonly port: number;
+  start(onConnection: (c: Connection) => void): void;
+  close(): void;
+}
+
+/** How listening sockets reach a worker: a descriptor the supervisor opened, or (without the add-on) an address to bind. */
+export interface ListenSpec {
+  network: string;
+  address: string;
+  port: number;
+  /** A VRF or interface name to bind to. */
+  device?: string;
+  /** Bind although the address is not there yet (VIP). */
+  freebind?: boolean;
+  /** An inherited descriptor; absent: the worker binds itself. */
+  fd?: number;
+}

@@ -1,0 +1,17 @@
+import type { Draft, Receipt, ShedKind } from '../event/types.ts';
+
+/** What a collector may do with an event. One pipeline a worker; all calls are synchronous, receipts come later. */
+export interface Pipeline {
+  /**
+   * Numbers, encodes and spools one event. False where the spool sheds this kind now: the event is counted as shed and the
+   * receipt is never called (an inform goes unanswered, a session closes).
+   */
+  emit(draft: Draft, receipt?: Receipt): boolean;
+  /** Would an event of this kind be taken now? Asked before a session is accepted or work is done for nothing. */
+  accepts(kind: ShedKind): boolean;
+  /** True while more than `max_unsynced_bytes` wait for fdatasync: stream collectors stop reading until `onResume`. */
+  readonly paused: boolean;
+  onResume(fn: () => void): void;
+  /** True where a durable exporter (Kafka) is configured: only then is there an `exported` to wait for. */
+  readonly hasDurableExporter: boolean;
+}

@@ -1,0 +1,55 @@
+/**
+ * The spool of one worker: one append-only log per class under `<data_dir>/spool/<generation>/<worker>/<class>/`.
+ * The writer lives in the ingest thread; readers (exporters) live in another thread and see only what is durable.
+ */
+import type { Buffer } from 'node:buffer';
+import type { EventClass } from '../event/types.ts';
+
+/** Where a record begins. Segments are numbered from 1 in each log; `offset` is a byte offset in the segment file. Compare by segment, then offset. */
+export interface Position {
+  segment: number;
+  offset: number;
+}
+
+/** One record as read back. `payload` is a view into the reader's buffer: copy it to keep it. */
+export interface SpooledRecord {
+  position: Position;
+  /** The position behind this record: where a cursor that has passed it stands. */
+  next: Position;
+  boot: number;
+  seq: number;
+  sec: number;
+  nsec: number;
+  payload: Buffer;
+}
+
+/** The writing half, in the ingest thread. */
+export interface SpoolWriter {
+  readonly boot: number;
+  /** The seq the next appended record of this class will get: it is part of the event's JSON, so it is asked for first. */
+  nextSeq(cls: EventClass): number;
+  /** Copies `payload` and queues it; returns its seq. The record is durable once `onSynced` reported that seq. Never throws. */
+  append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number;
+  /** Called after each fdatasync: every record of `cls` up to and including `seq` is durable; readers may read up to `end`. */
+  onSynced: (cls: EventClass, seq: number, end: Position) => void;
+  /** An exporter's low-water mark of a class: nothing before it is needed by any durable exporter. Drives retention and fill. */
+  exportedUpTo(cls: EventClass, position: Position): void;
+  /** Bytes handed to `append` and not yet durable. */
+  readonly unsyncedBytes: number;
+  /** Monotonic ms since which the oldest record waits for its fdatasync; undefined where none waits. */
+  readonly waitingSince: number | undefined;
+  /** Set while the disk refuses writes: what the operating system said. */
+  readonly failure: string | undefined;
+  usage(): SpoolUsage;
+  /** Resolves when everything appended so far is durable. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ClassUsage {
+  bytes: number;
+  unexported: number;
+  segments: number;
+}
+
+export type SpoolUsage = Record<EventClass, ClassUsage>;

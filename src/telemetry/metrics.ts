@@ -1,0 +1,97 @@
+/** Every metric, declared once. docs/metrics.md is generated from here. `merge: max` for gauges where adding workers makes no sense. */
+export interface MetricDeclaration {
+  type: 'counter' | 'gauge' | 'histogram';
+  help: string;
+  labels?: readonly string[];
+  buckets?: readonly number[];
+  merge?: 'sum' | 'max' | 'min';
+}
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+
+export const METRICS = {
+  // Reception
+  tidegate_received_total: { type: 'counter', help: 'Datagrams or messages read from a socket', labels: ['collector'] },
+  tidegate_events_total: { type: 'counter', help: 'Events written to the spool', labels: ['type'] },
+  tidegate_refused_total: {
+    type: 'counter',
+    help: 'What was received and not accepted, by reason code; not a loss',
+    labels: ['collector', 'code'],
+  },
+  tidegate_lost_events_total: {
+    type: 'counter',
+    help: 'What was lost and why: kernel (socket buffer), shed (spool full), quarantine (never accepted by Kafka), corrupt (damaged on disk)',
+    labels: ['collector', 'reason'],
+  },
+  tidegate_repeated_total: {
+    type: 'counter',
+    help: 'Retries of an inform in flight or answered: not spooled again',
+    labels: ['collector'],
+  },
+  tidegate_backpressure_seconds_total: {
+    type: 'counter',
+    help: 'Time in which stream sockets were paused because too much waited for fdatasync',
+  },
+  tidegate_inform_ack_seconds: {
+    type: 'histogram',
+    help: 'From reading an inform to sending its Response',
+    buckets: SECONDS,
+    labels: ['stage'],
+  },
+  tidegate_informs_in_flight: { type: 'gauge', help: 'Informs that wait for their receipt' },
+  tidegate_sessions: { type: 'gauge', help: 'Sessions that are up', labels: ['collector'] },
+  // Spool
+  tidegate_spool_bytes: { type: 'gauge', help: 'Bytes in the spool, exported ones included', labels: ['class'] },
+  tidegate_spool_unexported_bytes: {
+    type: 'gauge',
+    help: 'Bytes not yet exported by every durable exporter',
+    labels: ['class'],
+  },
+  tidegate_spool_sync_seconds: { type: 'histogram', help: 'Duration of an fdatasync', buckets: SECONDS },
+  tidegate_spool_corrupt_records_total: { type: 'counter', help: 'Damaged records found and set aside' },
+  tidegate_spool_torn_bytes_total: { type: 'counter', help: 'Bytes of an unfinished write cut off at start' },
+  tidegate_spool_sync_errors_total: {
+    type: 'counter',
+    help: 'Failed writes or syncs; the records were written again to a new segment',
+  },
+  // Export
+  tidegate_export_acked_total: { type: 'counter', help: 'Events acknowledged by the exporter', labels: ['exporter'] },
+  tidegate_export_retried_total: {
+    type: 'counter',
+    help: 'Events sent again after a failed attempt',
+    labels: ['exporter'],
+  },
+  tidegate_export_quarantined_total: {
+    type: 'counter',
+    help: 'Events that can never be accepted, set aside',
+    labels: ['exporter'],
+  },
+  tidegate_export_skipped_total: {
+    type: 'counter',
+    help: 'Events a slow non-durable exporter skipped',
+    labels: ['exporter'],
+  },
+  tidegate_export_lag_events: {
+    type: 'gauge',
+    help: 'Events in the spool not yet acknowledged by the exporter',
+    labels: ['exporter'],
+  },
+  tidegate_export_up: { type: 'gauge', help: '1 while the exporter can deliver', labels: ['exporter'], merge: 'min' },
+  // Processes
+  tidegate_worker_up: { type: 'gauge', help: '1 while the worker renews its lease', labels: ['worker'] },
+  tidegate_worker_restarts_total: { type: 'counter', help: 'Restarts of a worker', labels: ['worker'] },
+  tidegate_build_info: { type: 'gauge', help: 'Always 1; the version is a label', labels: ['version'] },
+  // Load balancer
+  tidegate_lb_grade: { type: 'gauge', help: '2 full, 1 degraded, 0 dead' },
+  tidegate_lb_lease_fresh: { type: 'gauge', help: '1 while every worker renewed its lease in time' },
+  tidegate_lb_vip_announced: { type: 'gauge', help: '1 while at least one peer was sent the VIP', labels: ['vip'] },
+  tidegate_lb_bgp_session_up: { type: 'gauge', help: '1 while the session is Established', labels: ['peer'] },
+  tidegate_lb_bgp_updates_total: { type: 'counter', help: 'UPDATE messages sent', labels: ['peer'] },
+  tidegate_lb_bgp_notifications_total: {
+    type: 'counter',
+    help: 'NOTIFICATION messages',
+    labels: ['peer', 'direction'],
+  },
+} as const satisfies Record<string, MetricDeclaration>;
+
+export type MetricName = keyof typeof METRICS;
