@@ -101,7 +101,9 @@ export class Writer {
   }
 
   u8(v: number): this {
-    this.buf[this.room(1)] = v;
+    // `room` may replace `buf`, so it must come first.
+    const at = this.room(1);
+    this.buf[at] = v;
     return this;
   }
 
