@@ -1,0 +1,53 @@
+/** How a verb talks to a running instance: HTTP over admin.sock. */
+import { request } from 'node:http';
+
+export class NotRunning extends Error {}
+
+/** One call; resolves with the parsed answer. Throws NotRunning where nobody listens. */
+export function call(socket: string, method: 'GET' | 'POST', path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const req = request({ socketPath: socket, method, path, timeout: 10_000 }, (res) => {
+      const chunks: Buffer[] = [];
+      res.on('data', (c: Buffer) => chunks.push(c));
+      res.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        const json = res.headers['content-type']?.includes('json') ? JSON.parse(text) : text;
+        if ((res.statusCode ?? 500) >= 400) reject(new Error(typeof json === 'string' ? json : String(json.error ?? text)));
+        else resolve(json);
+      });
+      res.on('error', reject);
+    });
+    req.on('timeout', () => req.destroy(new Error('the instance does not answer')));
+    req.on('error', (e: NodeJS.ErrnoException) =>
+      reject(e.code === 'ENOENT' || e.code === 'ECONNREFUSED' ? new NotRunning(`no instance listens on ${socket}`) : e),
+    );
+    req.end();
+  });
+}
+
+/** Follows a stream of lines until it ends or `stop` is called. */
+export function follow(socket: string, path: string, onLine: (line: string) => void): { stop: () => void; ended: Promise<void> } {
+  let stop = (): void => {};
+  const ended = new Promise<void>((resolve, reject) => {
+    const req = request({ socketPath: socket, method: 'GET', path }, (res) => {
+      let rest = '';
+      res.setEncoding('utf8');
+      res.on('data', (c: string) => {
+        const lines = (rest + c).split('\n');
+        rest = lines.pop()!;
+        for (const line of lines) if (line !== '') onLine(line);
+      });
+      res.on('end', resolve);
+      res.on('error', () => resolve());
+    });
+    stop = () => {
+      req.destroy();
+      resolve();
+    };
+    req.on('error', (e: NodeJS.ErrnoException) =>
+      reject(e.code === 'ENOENT' || e.code === 'ECONNREFUSED' ? new NotRunning(`no instance listens on ${socket}`) : e),
+    );
+    req.end();
+  });
+  return { stop: () => stop(), ended };
+}

@@ -1,0 +1,65 @@
+/**
+ * Counters over processes. A process sends its samples with each renewal; when it dies, what it had counted is kept, so that a
+ * counter never goes back and loses at most one renewal.
+ */
+import { METRICS, type MetricDeclaration, type MetricName } from '../telemetry/metrics.ts';
+import type { Sample } from '../telemetry/registry.ts';
+
+const BASE = /_(bucket|sum|count)$/;
+
+/** The declaration behind a sample's name (histograms have derived names). */
+export function declarationOf(name: string): MetricDeclaration | undefined {
+  return METRICS[name as MetricName] ?? METRICS[name.replace(BASE, '') as MetricName];
+}
+
+export class CounterStore {
+  private readonly live = new Map<string, Sample[]>();
+  private readonly past = new Map<string, Sample>();
+
+  /** The newest samples of a process. */
+  update(process: string, samples: Sample[]): void {
+    this.live.set(process, samples);
+  }
+
+  /** The process is gone: its counters stay, its gauges go. */
+  retire(process: string): void {
+    for (const s of this.live.get(process) ?? []) {
+      const d = declarationOf(s[0]);
+      if (!d || d.type === 'gauge') continue;
+      const key = `${s[0]}{${s[1]}}`;
+      const known = this.past.get(key);
+      if (known) known[2] += s[2];
+      else this.past.set(key, [s[0], s[1], s[2]]);
+    }
+    this.live.delete(process);
+  }
+
+  /** Everything, merged: counters are added up, gauges by their declared rule. */
+  merged(): Sample[] {
+    const out = new Map<string, Sample>();
+    for (const [key, s] of this.past) out.set(key, [s[0], s[1], s[2]]);
+    for (const samples of this.live.values()) {
+      for (const s of samples) {
+        const key = `${s[0]}{${s[1]}}`;
+        const known = out.get(key);
+        if (!known) {
+          out.set(key, [s[0], s[1], s[2]]);
+          continue;
+        }
+        const merge = declarationOf(s[0])?.merge ?? 'sum';
+        known[2] = merge === 'sum' ? known[2] + s[2] : merge === 'max' ? Math.max(known[2], s[2]) : Math.min(known[2], s[2]);
+      }
+    }
+    return [...out.values()];
+  }
+
+  /** The merged value of one series; 0 where nobody counted. */
+  value(name: string, labels = ''): number {
+    return this.merged().find((s) => s[0] === name && s[1] === labels)?.[2] ?? 0;
+  }
+
+  /** The merged values of all series of a metric. */
+  series(name: string): Sample[] {
+    return this.merged().filter((s) => s[0] === name);
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * What the processes say to each other. Supervisor and child: Node's IPC channel, one object a message. Worker and speaker:
+ * a Unix socket with one JSON object a line, so that the lease does not depend on the supervisor's loop and works across containers.
+ */
+import type { Config } from '../config/schema.ts';
+import type { EventClass } from '../event/types.ts';
+import type { InventoryEntry } from '../inventory/inventory.ts';
+import type { ListenSpec } from '../net/types.ts';
+import type { SpoolUsage } from '../spool/types.ts';
+import type { Refusal } from '../telemetry/refusals.ts';
+import type { Sample } from '../telemetry/registry.ts';
+import type { ExporterProgress } from '../export/types.ts';
+
+/** A listening socket of one collector. */
+export interface Listen {
+  collector: 'snmp_trap' | 'bmp' | 'bgp';
+  kind: 'udp' | 'tcp';
+  spec: ListenSpec;
+  /** The VIP this listener belongs to, for "last packet on the VIP". */
+  vip?: string;
+  /** Per-listener acknowledgement mode. */
+  ack?: 'auto' | 'spool' | 'export';
+}
+
+export interface WorkerInit {
+  kind: 'init';
+  index: number;
+  of: number;
+  config: Config;
+  listens: Listen[];
+  /** This worker's shard, relative to data_dir. */
+  shard: string;
+  /** Shards of older generations this worker drains. */
+  olderShards: string[];
+  inventory: InventoryEntry[];
+  /** Absolute; the worker's working directory, so that it needs no search permission above it. */
+  dataDir: string;
+  /** To drop to before anything is read; absent: stay. */
+  uid?: number;
+  gid?: number;
+  /** Where the speaker listens, relative to data_dir; absent: no speaker. */
+  speakerSocket?: string;
+  logTty: boolean;
+  /** Why the add-on is not there; absent: it is. */
+  nativeProblem?: string;
+}
+
+/** Questions the supervisor scatters over the workers. */
+export type Question = { what: 'status' } | { what: 'refusals'; source?: string };
+
+export interface WorkerStatus {
+  index: number;
+  boot: number;
+  pid: number;
+  collectors: Record<string, Record<string, unknown>>;
+  exporters: ExporterProgress[];
+  spool: SpoolUsage;
+  hard: string[];
+  soft: string[];
+  waiting: { spooled: number; exported: number };
+  draining: string[];
+}
+
+export type ToWorker =
+  | WorkerInit
+  | { kind: 'start' }
+  | { kind: 'node-usage'; others: Record<EventClass, { bytes: number; unexported: number }> }
+  | { kind: 'ask'; id: number; question: Question }
+  | { kind: 'inventory'; entries: InventoryEntry[] }
+  | { kind: 'reconfigure'; config: Config }
+  | { kind: 'emit'; event: SystemEvent }
+  | { kind: 'tap'; filter: TapFilter | undefined }
+  | { kind: 'lines-written' }
+  | { kind: 'draining'; on: boolean }
+  | { kind: 'stop'; deadlineMs: number };
+
+export interface TapFilter {
+  type?: string;
+  device?: string;
+}
+
+export interface TappedEvent {
+  type: string;
+  deviceId: string;
+  deviceName: string;
+  /** Structured CloudEvent, one line. */
+  line: string;
+}
+
+/** `data` of a system.v1 event said by a process that has no spool of its own. */
+export type SystemEvent = { type: 'system.v1' | 'audit.v1'; data: Record<string, unknown> };
+
+/** One lease renewal: sent from the loop that reads the sockets, with what was measured since the last one. */
+export interface Renewal {
+  kind: 'renewal';
+  worker: number;
+  of: number;
+  boot: number;
+  counter: number;
+  hard: string[];
+  soft: string[];
+  /** VIP name → UTC milliseconds of the last packet. */
+  vips: Record<string, number>;
+}
+
+export type FromWorker =
+  | { kind: 'bound'; boot: number }
+  | (Renewal & { samples: Sample[]; usage: SpoolUsage })
+  | { kind: 'answer'; id: number; value: unknown }
+  | { kind: 'lines'; text: string }
+  | { kind: 'tapped'; events: TappedEvent[] }
+  | { kind: 'stopped' }
+  | { kind: 'fatal'; message: string };
+
+export interface RefusalAnswer {
+  refusals: Refusal[];
+}
+
+export interface SpeakerInit {
+  kind: 'init';
+  config: Config;
+  dataDir: string;
+  workers: number;
+  socket: string;
+  logTty: boolean;
+}
+
+export type ToSpeaker =
+  | SpeakerInit
+  | { kind: 'ask'; id: number }
+  | { kind: 'drain'; reason: string }
+  | { kind: 'undrain' }
+  | { kind: 'stop'; reason: string };
+
+export interface SpeakerDecision {
+  /** 200 full, 429 degraded, 503 dead. */
+  code: number;
+  grade: string;
+  reasons: string[];
+}
+
+export type FromSpeaker =
+  | { kind: 'up' }
+  | { kind: 'beat'; decision: SpeakerDecision; samples: Sample[] }
+  | { kind: 'answer'; id: number; value: unknown }
+  | { kind: 'event'; event: SystemEvent }
+  | { kind: 'stopped' }
+  | { kind: 'fatal'; message: string };
