@@ -69,3 +69,22 @@ export interface ListenSpec {
   /** An inherited descriptor; absent: the worker binds itself. */
   fd?: number;
 }
+
+/** How a stream is dialled. */
+export interface DialOptions {
+  /** An address; a name is resolved first. */
+  address: string;
+  port: number;
+  localAddress?: string;
+  /** A connection not up after this long has failed. */
+  timeoutMs: number;
+  /** IP TTL or hop limit of what is sent, from the SYN on (needs the add-on). */
+  ttl?: number;
+  /** A VRF or interface name to bind to (needs the add-on). */
+  device?: string;
+}
+
+export type DialResult = { ok: true; connection: Connection } | { ok: false; error: string };
+
+/** `done` is called once, later; the returned function gives up, and then `done` is not called any more. */
+export type Dial = (options: DialOptions, done: (result: DialResult) => void) => () => void;

@@ -1,0 +1,150 @@
+import type { Buffer } from 'node:buffer';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+
+/** What the add-on (native/tidegate_net.c) offers. Openers throw an Error with a `code`; everything else returns an errno (0: done). */
+export interface Native {
+  readonly abi: number;
+  /** A bound UDP socket that nobody reads, with packet info, TTL, time stamps and drop counter switched on. */
+  openUdp(options: OpenOptions): Opened;
+  /** A listening TCP socket that nobody accepts from; with `backlog: 0` only bound. */
+  openTcp(options: OpenOptions): Opened;
+  /** A TCP socket, neither bound nor connected, for `new net.Socket({fd})`. */
+  openTcpClient(options: { family: 4 | 6; device?: string; ttl?: number }): number;
+  localAddress(fd: number): { address: Buffer; port: number } | undefined;
+  closeFd(fd: number): number;
+  setTtl(fd: number, family: 4 | 6, ttl: number): number;
+  /** The whole SO_REUSEPORT group of `fd`: a source address always reaches the same one of `workers` sockets. */
+  attachReuseportCbpf(fd: number, workers: number, family: 4 | 6): number;
+  /**
+   * Reads `fd` in batches into `slots` slots of `stride` bytes and describes each datagram in `meta` (META_BYTES a slot).
+   * `onBatch(n)`: n datagrams are there, until it returns; a negative n is minus an errno and the reader has stopped.
+   * `waitMs`: how long a batch may form. `limit`: batches before other work gets a turn. Returns the reader's id.
+   */
+  readerStart(
+    fd: number,
+    buffer: Buffer,
+    meta: Buffer,
+    slots: number,
+    stride: number,
+    waitMs: number,
+    limit: number,
+    onBatch: (count: number) => void,
+  ): number;
+  readerClose(id: number): number;
+  /** `local` empty: the kernel chooses. `ifindex` 0 but for link-local addresses. */
+  sendFrom(fd: number, data: Buffer, address: Buffer, port: number, local: Buffer, ifindex: number): number;
+  /** Datagrams the socket dropped since it was opened, whoever reads it; minus an errno. */
+  socketDrops(fd: number): number;
+  /** 0 where there is no such interface. */
+  interfaceIndex(name: string): number;
+  addressChange(
+    add: boolean,
+    ifindex: number,
+    address: Buffer,
+    prefixLength: number,
+    hostScope: boolean,
+    noDad: boolean,
+  ): number;
+  addressList(ifindex: number): { address: Buffer; length: number; scope: number }[] | number;
+}
+
+export interface OpenOptions {
+  /** 4 or 16 bytes; a listener on `::` takes IPv6 only. */
+  address: Buffer;
+  /** 0: the kernel's choice. */
+  port: number;
+  reusePort?: boolean;
+  freebind?: boolean;
+  /** SO_BINDTODEVICE: a VRF or interface. */
+  device?: string;
+  /** Bytes asked for, beyond net.core.rmem_max where this process may (SO_RCVBUFFORCE). */
+  receiveBuffer?: number;
+  backlog?: number;
+}
+
+export interface Opened {
+  fd: number;
+  address: Buffer;
+  port: number;
+  /** As the kernel counts it: twice what was granted. */
+  receiveBuffer: number;
+}
+
+/** Bytes of metadata a datagram; the layout stands above `reader_record` in native/tidegate_net.c. */
+export const META_BYTES = 64;
+
+/** TIDEGATE_NET_ABI of the C source. */
+const ABI = 1;
+
+let loaded: Native | undefined;
+let problem: string | undefined;
+let tried = false;
+
+/** The add-on, or undefined; then `nativeProblem()` says why. */
+export function loadNative(): Native | undefined {
+  if (tried) return loaded;
+  tried = true;
+  if (process.platform !== 'linux') {
+    problem = `the add-on is for Linux, this is ${process.platform}`;
+    return undefined;
+  }
+  const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'native');
+  const target = `${process.platform}-${process.arch}`;
+  const found = loadFrom([join(root, 'tidegate_net.node'), join(root, 'prebuilds', target, 'tidegate_net.node')]);
+  if (typeof found === 'string') {
+    problem = found || `the add-on is neither built nor prebuilt for ${target}; with a C compiler, run: npm rebuild`;
+    return undefined;
+  }
+  problem = undefined;
+  return (loaded = found);
+}
+
+/** The first file that loads and is of this version, else what is wrong with the last one that exists (empty: none exists). */
+export function loadFrom(files: readonly string[]): Native | string {
+  let wrong = '';
+  for (const file of files) {
+    if (!existsSync(file)) continue;
+    try {
+      const holder = { exports: {} as Partial<Native> };
+      process.dlopen(holder, file);
+      if (holder.exports.abi === ABI) return holder.exports as Native;
+      wrong = `the add-on is of another version (${holder.exports.abi}, not ${ABI}); run: npm rebuild`;
+    } catch (error) {
+      wrong = `the add-on does not load: ${(error as Error).message}`;
+    }
+  }
+  return wrong;
+}
+
+/** Why there is no add-on; undefined while there is one (or nobody asked). */
+export function nativeProblem(): string | undefined {
+  return problem;
+}
+
+/** Called before `loadNative` by whoever reads the environment: go without the add-on, for this reason. */
+export function disableNative(reason: string): void {
+  tried = true;
+  loaded = undefined;
+  problem = reason;
+}
+
+/** `EADDRINUSE` of 98. */
+export function errnoName(errno: number): string {
+  try {
+    return getSystemErrorName(-Math.abs(errno));
+  } catch {
+    return `errno ${errno}`;
+  }
+}
+
+/** `address already in use` of 98. */
+export function errnoText(errno: number): string {
+  try {
+    return getSystemErrorMessage(-Math.abs(errno)) ?? `errno ${errno}`;
+  } catch {
+    return `errno ${errno}`;
+  }
+}

@@ -1,0 +1,257 @@
+import { Buffer } from 'node:buffer';
+import { createServer, type Server, Socket } from 'node:net';
+import { type Clock, systemClock, type TimerHandle } from '../core/clock.ts';
+import { normaliseIp, parseIp } from '../core/ip.ts';
+import type { Native } from './native.ts';
+import { describeProblem, errorText, type Opening } from './problem.ts';
+import type { Connection, Dial, ListenSpec, TcpListener } from './types.ts';
+
+export interface TcpOptions {
+  native?: Native;
+  clock?: Clock;
+  /** Connections held at once; more are closed at accept. Default 10,000. */
+  maxConnections?: number;
+}
+
+/** A peer that is silent this long is probed; after ten unanswered probes the connection ends. */
+const KEEPALIVE_MS = 30_000;
+
+/** Bytes a peer may leave unread before it is disconnected: our own writes are small, so it does not read at all. */
+const MAX_UNSENT = 16 * 1024 * 1024;
+
+/** After `end` the peer has this long to close its side. */
+const LINGER_MS = 5_000;
+
+/**
+ * A stream. It reads nothing before `onData` is set, so that no byte is lost between accept and the session that takes it; how it
+ * ended is kept until `onClose` is set.
+ */
+class StreamConnection implements Connection {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  private readonly socket: Socket;
+  private readonly clock: Clock;
+  private dataHandler: ((chunk: Buffer) => void) | undefined;
+  private closeHandler: ((error: string | undefined) => void) | undefined;
+  private ended: { error: string | undefined } | undefined;
+  private error: string | undefined;
+  private paused = false;
+  private linger: TimerHandle | undefined;
+
+  constructor(socket: Socket, clock: Clock) {
+    this.socket = socket;
+    this.clock = clock;
+    this.remoteAddress = normaliseIp(socket.remoteAddress ?? '') ?? '';
+    this.remotePort = socket.remotePort ?? 0;
+    this.localAddress = normaliseIp(socket.localAddress ?? '') ?? '';
+    this.localPort = socket.localPort ?? 0;
+    socket.pause();
+    socket.on('data', (chunk: Buffer) => this.dataHandler?.(chunk));
+    socket.on('error', (error) => {
+      this.error ??= errorText(error);
+    });
+    socket.on('close', () => {
+      if (this.linger) this.clock.clearTimeout(this.linger);
+      this.ended = { error: this.error };
+      this.report();
+    });
+  }
+
+  get onData(): (chunk: Buffer) => void {
+    return this.dataHandler ?? nothing;
+  }
+
+  set onData(handler: (chunk: Buffer) => void) {
+    this.dataHandler = handler;
+    if (!this.paused) this.socket.resume();
+  }
+
+  get onClose(): (error: string | undefined) => void {
+    return this.closeHandler ?? nothing;
+  }
+
+  set onClose(handler: (error: string | undefined) => void) {
+    this.closeHandler = handler;
+    if (this.ended) queueMicrotask(() => this.report());
+  }
+
+  private reported = false;
+  private report(): void {
+    if (this.reported || !this.closeHandler || !this.ended) return;
+    this.reported = true;
+    this.closeHandler(this.ended.error);
+  }
+
+  write(data: Buffer): void {
+    if (this.socket.destroyed || this.socket.writableEnded) return;
+    this.socket.write(data);
+    if (this.socket.writableLength > MAX_UNSENT) {
+      this.error ??= `the peer does not read: ${this.socket.writableLength} bytes wait`;
+      this.socket.destroy();
+    }
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.paused = false;
+    if (this.dataHandler) this.socket.resume();
+  }
+
+  end(): void {
+    if (this.socket.destroyed || this.socket.writableEnded) return;
+    this.socket.end();
+    // The peer's FIN is only seen by reading on.
+    this.dataHandler ??= nothing;
+    this.resume();
+    this.linger = this.clock.setTimeout(() => this.socket.destroy(), LINGER_MS);
+  }
+
+  destroy(): void {
+    if (this.socket.destroyed) return;
+    if (this.socket.connecting) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+}
+
+function nothing(): void {}
+
+/**
+ * A listener on an inherited descriptor, or one that binds itself (then with the add-on's options where it is there).
+ * Connections that come before `start` wait for it.
+ */
+export function openTcpListener(spec: ListenSpec, options: TcpOptions = {}): Promise<Opening<TcpListener>> {
+  const clock = options.clock ?? systemClock;
+  const { native } = options;
+  const server = createServer({
+    pauseOnConnect: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
+  });
+  server.maxConnections = options.maxConnections ?? 10_000;
+  const listener = new ServerListener(server, clock);
+  return new Promise((resolve) => {
+    const failed = (error: unknown): void => resolve({ ok: false, problem: describeProblem('tcp', spec, error) });
+    server.once('error', failed);
+    server.once('listening', () => {
+      server.removeListener('error', failed);
+      server.on('error', nothing);
+      listener.bound();
+      resolve({ ok: true, value: listener });
+    });
+    try {
+      if (spec.fd !== undefined) {
+        server.listen({ fd: spec.fd });
+      } else if (native) {
+        const address = parseIp(spec.address) ?? Buffer.alloc(0);
+        const { port, device, freebind } = spec;
+        server.listen({ fd: native.openTcp({ address, port, device, freebind }).fd });
+      } else if (spec.device !== undefined) {
+        failed(Object.assign(new Error('a device cannot be bound without the add-on'), { code: 'UNSUPPORTED' }));
+      } else {
+        server.listen({ host: spec.address, port: spec.port, ipv6Only: spec.address.includes(':'), exclusive: true });
+      }
+    } catch (error) {
+      failed(error);
+    }
+  });
+}
+
+class ServerListener implements TcpListener {
+  address = '';
+  port = 0;
+  private readonly server: Server;
+  private waiting: StreamConnection[] = [];
+  private handler: ((c: Connection) => void) | undefined;
+
+  constructor(server: Server, clock: Clock) {
+    this.server = server;
+    server.on('connection', (socket) => {
+      // Reset before we looked: nothing to talk to.
+      if (socket.remoteAddress === undefined) {
+        socket.on('error', nothing);
+        socket.destroy();
+        return;
+      }
+      const connection = new StreamConnection(socket, clock);
+      if (this.handler) this.handler(connection);
+      else this.waiting.push(connection);
+    });
+  }
+
+  bound(): void {
+    const at = this.server.address();
+    if (at === null || typeof at === 'string') return;
+    this.address = at.address;
+    this.port = at.port;
+  }
+
+  start(onConnection: (c: Connection) => void): void {
+    this.handler = onConnection;
+    const waiting = this.waiting;
+    this.waiting = [];
+    for (const c of waiting) onConnection(c);
+  }
+
+  close(): void {
+    this.server.close();
+    for (const c of this.waiting) c.destroy();
+    this.waiting = [];
+  }
+}
+
+/** Dials real streams. */
+export function createDial(options: { native?: Native; clock?: Clock } = {}): Dial {
+  const clock = options.clock ?? systemClock;
+  const { native } = options;
+  return (to, done) => {
+    let over = false;
+    let socket: Socket | undefined;
+    let timer: TimerHandle | undefined;
+    const finish = (error: string | undefined): void => {
+      if (over) return;
+      over = true;
+      if (timer) clock.clearTimeout(timer);
+      if (error === undefined && socket) {
+        socket.removeAllListeners();
+        done({ ok: true, connection: new StreamConnection(socket, clock) });
+        return;
+      }
+      socket?.destroy();
+      done({ ok: false, error: error ?? 'closed' });
+    };
+    try {
+      if (to.ttl !== undefined || to.device !== undefined) {
+        if (!native) throw new Error('a TTL or device of a dialled stream needs the add-on');
+        const family = to.address.includes(':') ? 6 : 4;
+        const fd = native.openTcpClient({ family, device: to.device, ttl: to.ttl });
+        socket = new Socket({ fd, readable: true, writable: true, manualStart: true } as { fd: number });
+      } else {
+        socket = new Socket();
+      }
+      socket.on('error', (error) => finish(errorText(error)));
+      socket.on('close', () => finish('closed'));
+      socket.once('connect', () => finish(undefined));
+      socket.pause();
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEPALIVE_MS);
+      socket.connect({ host: to.address, port: to.port, localAddress: to.localAddress, autoSelectFamily: false });
+      timer = clock.setTimeout(() => finish(`no answer within ${to.timeoutMs} ms`), to.timeoutMs);
+    } catch (error) {
+      const text = errorText(error);
+      queueMicrotask(() => finish(text));
+    }
+    return () => {
+      if (over) return;
+      over = true;
+      if (timer) clock.clearTimeout(timer);
+      socket?.destroy();
+    };
+  };
+}
