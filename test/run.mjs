@@ -1,0 +1,102 @@
+// `npm test`: type check, linter, unit tests and the lab. Plain JavaScript, so that any Node can start it; the tests themselves run on
+// the Node of the `node` package. With CI=true or TIDEGATE_LAB_INSTALL=1 the lab's peers are installed first and nothing is skipped.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const repo = fileURLToPath(new URL('..', import.meta.url));
+const local = join(repo, 'node_modules/.bin');
+const args = process.argv.slice(2);
+const nightly = args.includes('--nightly');
+const filters = args.filter((a) => a !== '--nightly');
+const install = process.env.CI === 'true' || process.env.TIDEGATE_LAB_INSTALL === '1';
+
+const env = { ...process.env, PATH: `${local}${delimiter}${process.env.PATH}` };
+if (nightly) env.TIDEGATE_NIGHTLY = '1';
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const wrong = [];
+
+function step(name, file, argv) {
+  console.log(`\n== ${name}`);
+  const done = spawnSync(file, argv, { cwd: repo, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (done.error) console.log(String(done.error));
+  return done.status === 0;
+}
+
+/** A step that is no test of the runner counts as one failure when it fails. */
+function check(name, file, argv) {
+  if (step(name, file, argv)) return true;
+  total.failed++;
+  wrong.push(name);
+  return false;
+}
+
+/** Runs one of vitest's projects and adds up what its JSON report says. */
+function vitest(project) {
+  const dir = mkdtempSync(join(tmpdir(), 'tidegate-report-'));
+  const report = join(dir, 'report.json');
+  const ok = step(`${project} tests`, join(local, 'node'), [
+    join(repo, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    ...['--project', project, '--reporter', 'default', '--reporter', 'json', `--outputFile.json=${report}`],
+    ...(filters.length > 0 ? ['--passWithNoTests'] : []),
+    ...filters,
+  ]);
+  let failed = 0;
+  try {
+    const json = JSON.parse(readFileSync(report, 'utf8'));
+    total.passed += json.numPassedTests;
+    failed = json.numFailedTests;
+    total.skipped += json.numPendingTests + json.numTodoTests;
+    // A file that could not be loaded has no failed test of its own.
+    failed += json.testResults.filter(
+      (f) => f.status === 'failed' && f.assertionResults.every((t) => t.status !== 'failed'),
+    ).length;
+  } catch {
+    console.log(`the ${project} tests left no report`);
+  }
+  if (!ok && failed === 0) failed = 1;
+  total.failed += failed;
+  if (failed > 0) wrong.push(`${project} tests`);
+  rmSync(dir, { recursive: true, force: true });
+}
+
+/** What the lab needs and this machine has not. */
+function missing() {
+  const peers = JSON.parse(readFileSync(join(repo, 'test/lab/peers.json'), 'utf8'));
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidegate-lab/bin');
+  const folders = [cache, '/usr/lib/frr', '/usr/sbin', '/sbin', ...env.PATH.split(delimiter)];
+  const names = [...Object.keys(peers.commands), ...Object.keys(peers.go)];
+  const absent = names.filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
+  return process.getuid?.() === 0 ? absent : ['root', ...absent];
+}
+
+if (!existsSync(join(local, 'node'))) {
+  console.log('the dependencies are not installed: run `npm ci`');
+  process.exit(1);
+}
+let lab = true;
+if (install) {
+  lab = check('lab: install', process.execPath, [join(repo, 'test/lab/install.mjs')]);
+  env.TIDEGATE_LAB_REQUIRED = '1';
+} else {
+  const absent = missing();
+  lab = absent.length === 0;
+  if (!lab) {
+    console.log(`Skipped: the lab tests (test/lab). This machine lacks: ${absent.join(' ')}`);
+    console.log('To install what they need and run everything: sudo env TIDEGATE_LAB_INSTALL=1 npm test');
+  }
+}
+if (filters.length === 0) {
+  check('type check', join(local, 'tsc'), ['--noEmit']);
+  check('linter', join(local, 'biome'), ['check', '.']);
+}
+vitest('unit');
+if (lab) vitest('lab');
+
+if (wrong.length > 0) console.log(`\nFailed: ${wrong.join(', ')}`);
+console.log(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
+process.exitCode = total.failed > 0 ? 1 : 0;
