@@ -1,0 +1,245 @@
+/**
+ * The wanted VIPs and the grade on one side, the back ends (BGP sessions) and the addresses on the other. It says what is, not what was meant:
+ * a VIP is announced to a peer when its route was handed to an Established session.
+ */
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import type { Registry } from '../telemetry/registry.ts';
+import { type Addresses, type AddressStore, VipAddresses } from './addresses.ts';
+import { BgpSession, type Dial, type SessionStatus, sessionFingerprint } from './bgp/session.ts';
+import type { LbConfig } from './config.ts';
+import type { Grade } from './grade.ts';
+import { deriveRouterId } from './router-id.ts';
+
+/** The fields of a `system.v1` event. `at`: UTC milliseconds. */
+export interface LbEvent {
+  kind: 'vip' | 'grade' | 'session';
+  reason: string;
+  from?: string;
+  to?: string;
+  at: number;
+  /** kind vip. */
+  vip?: string;
+  address?: string;
+  /** kind session. */
+  peer?: string;
+  /** kind session: a NOTIFICATION as `Cease/Administrative Shutdown`, and its text. */
+  notification?: string;
+  text?: string;
+}
+
+export interface AnnouncerOptions {
+  config: LbConfig;
+  node: string;
+  clock: Clock;
+  log: Logger;
+  metrics: Registry;
+  dial: Dial;
+  addresses: Addresses;
+  store: AddressStore;
+  random?: () => number;
+  onEvent(e: LbEvent): void;
+}
+
+export interface VipStatus {
+  name: string;
+  address: string;
+  /** The interface that carries it; absent: it is not bound and therefore not announced. */
+  interface?: string;
+  /** Added by us. */
+  ours: boolean;
+  error?: string;
+  /** UTC milliseconds of the last packet sent to the VIP, over all its addresses. */
+  last_packet?: number;
+  /** True where at least one peer has it. */
+  announced: boolean;
+  peers: { peer: string; announced: boolean; established_since?: number; end_of_rib: boolean; obstacle?: string }[];
+}
+
+export class Announcer {
+  private readonly o: AnnouncerOptions;
+  private config: LbConfig;
+  private readonly vipAddresses: VipAddresses;
+  private readonly sessions = new Map<string, BgpSession>();
+  private readonly announcedNow = new Set<string>();
+  private grade: Grade = 'dead';
+  private why = 'starting';
+  private routerId = '';
+
+  constructor(options: AnnouncerOptions) {
+    this.o = options;
+    this.config = options.config;
+    this.vipAddresses = new VipAddresses({ ...options, onChange: () => this.apply() });
+  }
+
+  /** Binds the addresses and starts the sessions. */
+  async start(): Promise<void> {
+    this.routerId = await this.chooseRouterId();
+    await this.vipAddresses.start(this.prefixes(), this.config.interface);
+    this.syncSessions();
+    this.apply();
+  }
+
+  /** Only what differs is touched; a session is renewed only where its own settings changed. */
+  async reload(config: LbConfig): Promise<void> {
+    this.config = config;
+    this.routerId = await this.chooseRouterId();
+    // Withdraw first what goes, so that no packet is routed here for an address that is not.
+    this.apply();
+    await this.vipAddresses.want(this.prefixes(), config.interface);
+    this.syncSessions();
+    this.apply();
+  }
+
+  setGrade(grade: Grade, why: string): void {
+    this.grade = grade;
+    this.why = why;
+    this.apply();
+  }
+
+  /** True where some Established session was sent a VIP. */
+  get announcing(): boolean {
+    return this.announcedNow.size > 0;
+  }
+
+  /** Ends the sessions with `text` in the NOTIFICATION. */
+  async closeSessions(text: string): Promise<void> {
+    const all = [...this.sessions.values()];
+    await Promise.all(all.map((s) => s.stop(text)));
+  }
+
+  /** Removes the addresses we added. */
+  async removeAddresses(): Promise<void> {
+    await this.vipAddresses.stop();
+  }
+
+  /** `lastPacket`: by name of the VIP. */
+  status(lastPacket: ReadonlyMap<string, number>): { router_id: string; vips: VipStatus[]; peers: SessionStatus[] } {
+    const sessions = [...this.sessions.values()];
+    const vips: VipStatus[] = [];
+    for (const vip of this.config.vips) {
+      for (const address of vip.addresses) {
+        const bound = this.vipAddresses.get(address);
+        vips.push({
+          name: vip.name,
+          address,
+          interface: bound.interface,
+          ours: bound.ours,
+          error: bound.error,
+          last_packet: lastPacket.get(vip.name),
+          announced: sessions.some((s) => s.announced(address)),
+          peers: sessions.map((s) => {
+            const { established_since, end_of_rib } = s.status();
+            const family = address.includes(':') ? '2/1' : '1/1';
+            return {
+              peer: s.address,
+              announced: s.announced(address),
+              established_since,
+              end_of_rib: end_of_rib.includes(family),
+              obstacle: s.obstacle(address),
+            };
+          }),
+        });
+      }
+    }
+    return { router_id: this.routerId, vips, peers: sessions.map((s) => s.status()) };
+  }
+
+  private prefixes(): string[] {
+    return this.config.vips.flatMap((v) => v.addresses);
+  }
+
+  private async chooseRouterId(): Promise<string> {
+    const configured = this.config.bgp?.router_id;
+    if (configured !== undefined) return configured;
+    // A derived one stays: another would reset every session.
+    if (this.routerId !== '') return this.routerId;
+    let own: string[] = [];
+    try {
+      own = (await this.o.addresses.list()).map((a) => a.prefix);
+    } catch {
+      // The hash of the name serves as well.
+    }
+    return deriveRouterId(this.o.node, own, this.prefixes());
+  }
+
+  private syncSessions(): void {
+    const bgp = this.config.bgp;
+    const peers = new Map((bgp?.peers ?? []).map((p) => [p.address, p]));
+    for (const [address, session] of this.sessions) {
+      const p = peers.get(address);
+      if (p && bgp && sessionFingerprint(p, bgp.asn, this.routerId) === session.fingerprint) continue;
+      void session.stop('', true);
+      this.sessions.delete(address);
+    }
+    for (const peer of peers.values()) {
+      if (!bgp || this.sessions.has(peer.address)) continue;
+      const session: BgpSession = new BgpSession({
+        ...this.o,
+        peer,
+        asn: bgp.asn,
+        routerId: this.routerId,
+        onChange: (change) => {
+          if (change.state === 'up') {
+            this.event({ kind: 'session', peer: peer.address, from: 'down', to: 'up', reason: 'Established' });
+          } else if (change.state === 'down' && change.facts.established) {
+            const n = change.facts.received ?? change.facts.sent;
+            this.event({
+              kind: 'session',
+              peer: peer.address,
+              from: 'up',
+              to: 'down',
+              reason: change.facts.reason,
+              notification: n?.name,
+              text: n?.text,
+            });
+          }
+          this.observe(change.state === 'down' ? change.facts.reason : this.why);
+        },
+      });
+      this.sessions.set(peer.address, session);
+      session.start();
+    }
+  }
+
+  /** Tells every session what is wanted: the bound VIPs, at this grade. */
+  private apply(): void {
+    const bound = this.prefixes().filter((p) => this.vipAddresses.get(p).interface !== undefined);
+    for (const s of this.sessions.values()) s.want(bound, this.grade);
+    this.observe(this.why);
+  }
+
+  /** Compares what the peers have with what they had: the metric and the events of VIPs. */
+  private observe(reason: string): void {
+    const sessions = [...this.sessions.values()];
+    const names = new Map<string, string>();
+    for (const vip of this.config.vips) {
+      let any = false;
+      for (const address of vip.addresses) {
+        names.set(address, vip.name);
+        if (!sessions.some((s) => s.announced(address))) continue;
+        any = true;
+        if (this.announcedNow.has(address)) continue;
+        this.announcedNow.add(address);
+        this.event({ kind: 'vip', vip: vip.name, address, from: 'withdrawn', to: 'announced', reason });
+      }
+      this.o.metrics.handle('tidegate_lb_vip_announced', { vip: vip.name }).value = any ? 1 : 0;
+    }
+    for (const address of this.announcedNow) {
+      if (names.has(address) && sessions.some((s) => s.announced(address))) continue;
+      this.announcedNow.delete(address);
+      this.event({
+        kind: 'vip',
+        vip: names.get(address),
+        address,
+        from: 'announced',
+        to: 'withdrawn',
+        reason: names.has(address) ? reason : 'no longer configured',
+      });
+    }
+  }
+
+  private event(e: Omit<LbEvent, 'at'>): void {
+    this.o.onEvent({ ...e, at: this.o.clock.wallMs() });
+  }
+}
