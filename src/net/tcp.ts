@@ -219,13 +219,15 @@ export function createDial(options: { native?: Native; clock?: Clock } = {}): Di
       over = true;
       if (timer) clock.clearTimeout(timer);
       if (error === undefined && socket) {
-        socket.removeAllListeners();
+        socket.off('error', onError).off('close', onEnd);
         done({ ok: true, connection: new StreamConnection(socket, clock) });
         return;
       }
       socket?.destroy();
       done({ ok: false, error: error ?? 'closed' });
     };
+    const onError = (error: Error): void => finish(errorText(error));
+    const onEnd = (): void => finish('closed');
     try {
       if (to.ttl !== undefined || to.device !== undefined) {
         if (!native) throw new Error('a TTL or device of a dialled stream needs the add-on');
@@ -235,8 +237,8 @@ export function createDial(options: { native?: Native; clock?: Clock } = {}): Di
       } else {
         socket = new Socket();
       }
-      socket.on('error', (error) => finish(errorText(error)));
-      socket.on('close', () => finish('closed'));
+      socket.on('error', onError);
+      socket.on('close', onEnd);
       socket.once('connect', () => finish(undefined));
       socket.pause();
       socket.setNoDelay(true);

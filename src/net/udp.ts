@@ -65,7 +65,7 @@ export async function openUdpSocket(spec: ListenSpec, options: UdpOptions = {}):
   }
 }
 
-const NOTHING = Buffer.alloc(0);
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Batches by recvmmsg: one call a batch, the kernel's time stamps, exact drops, replies from the address that was asked. */
 class NativeUdpSocket implements UdpDriver {
@@ -244,9 +244,7 @@ class DgramUdpSocket implements UdpDriver {
     this.port = bound.port;
     const bytes = parseIp(bound.address) ?? NOTHING;
     this.destination = bytes.every((b) => b === 0) ? NOTHING : bytes;
-    this.batch = [
-      { data: NOTHING, source: NOTHING, sourcePort: 0, destination: this.destination, sec: 0, nsec: 0 },
-    ];
+    this.batch = [{ data: NOTHING, source: NOTHING, sourcePort: 0, destination: this.destination, sec: 0, nsec: 0 }];
     socket.on('message', (data, from) => this.take(data, from.address, from.port));
     socket.on('error', (error) => {
       this.failed = errorText(error);
