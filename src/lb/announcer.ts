@@ -4,9 +4,10 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
+import type { Dial } from '../net/types.ts';
 import type { Registry } from '../telemetry/registry.ts';
 import { type Addresses, type AddressStore, VipAddresses } from './addresses.ts';
-import { BgpSession, type Dial, type SessionStatus, sessionFingerprint } from './bgp/session.ts';
+import { BgpSession, type SessionStatus, sessionFingerprint } from './bgp/session.ts';
 import type { LbConfig } from './config.ts';
 import type { Grade } from './grade.ts';
 import { deriveRouterId } from './router-id.ts';

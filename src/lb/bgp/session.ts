@@ -5,27 +5,13 @@
 import { encodeEndOfRib, encodeUpdate, IPV4_UNICAST, type UpdateParts } from '../../codec/bgp/index.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
-import type { Connection } from '../../net/types.ts';
+import type { Connection, Dial } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
 import { BgpPeer } from '../../protocol/bgp/peer.ts';
 import type { Handle, Registry } from '../../telemetry/registry.ts';
 import type { LbBgpPeer } from '../config.ts';
 import type { Grade } from '../grade.ts';
 import { AdjOut, type AdjOutEffect, nlri } from './machine.ts';
-
-export interface DialTarget {
-  address: string;
-  port: number;
-  /** Source address; absent: the kernel's choice. */
-  localAddress?: string;
-}
-
-/** Dials. Exactly one of the two is called, never before this returns. The answer aborts an attempt that is still under way. */
-export type Dial = (
-  target: DialTarget,
-  onConnected: (c: Connection) => void,
-  onFailed: (reason: string) => void,
-) => () => void;
 
 export interface SessionOptions {
   peer: LbBgpPeer;
@@ -185,33 +171,32 @@ export class BgpSession {
     this.abort?.();
     let current = true;
     const cancel = dial(
-      { address: p.address, port: p.port, localAddress: p.local_address },
-      (c) => {
-        if (!current || this.stopping) {
-          c.destroy();
+      { address: p.address, port: p.port, localAddress: p.local_address, ttl: p.multihop, timeoutMs: p.connect_retry },
+      (result) => {
+        if (!current) {
+          if (result.ok) result.connection.destroy();
           return;
         }
         current = false;
         this.abort = undefined;
-        this.connection = c;
-        c.onData = (chunk) => this.peer.received(c, chunk);
-        c.onClose = (error) => {
-          this.peer.closed(c, error);
-          if (this.stopping) this.onClosed();
-        };
-        this.peer.attach(c);
-      },
-      (reason) => {
-        if (!current) return;
-        current = false;
-        this.abort = undefined;
-        this.peer.closed(undefined, reason);
+        if (result.ok) this.attach(result.connection);
+        else this.peer.closed(undefined, result.error);
       },
     );
     this.abort = () => {
       current = false;
       cancel();
     };
+  }
+
+  private attach(c: Connection): void {
+    this.connection = c;
+    c.onData = (chunk) => this.peer.received(c, chunk);
+    c.onClose = (error) => {
+      this.peer.closed(c, error);
+      if (this.stopping) this.onClosed();
+    };
+    this.peer.attach(c);
   }
 
   private down(facts: DownFacts): void {

@@ -1,0 +1,248 @@
+/**
+ * The speaker: what the workers say (lease) becomes a grade, the grade becomes what is announced.
+ *
+ *   renewals ─► lease ─► reasons ─► grade ─► announcer ─► BGP sessions, addresses
+ *
+ * It owns no socket and no process: whoever runs it hands in the feed of renewals, the dialler, the addresses and the clock.
+ */
+import type { Clock, TimerHandle } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import type { Addresses, AddressStore } from '../lb/addresses.ts';
+import type { VipStatus } from '../lb/announcer.ts';
+import { Announcer, type LbEvent } from '../lb/announcer.ts';
+import type { SessionStatus } from '../lb/bgp/session.ts';
+import type { LbConfig } from '../lb/config.ts';
+import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../lb/grade.ts';
+import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
+import type { Dial } from '../net/types.ts';
+import type { Handle, Registry } from '../telemetry/registry.ts';
+
+export interface SpeakerOptions {
+  config: LbConfig;
+  node: string;
+  /** How many workers there will be. */
+  workers: number;
+  clock: Clock;
+  log: Logger;
+  metrics: Registry;
+  dial: Dial;
+  addresses: Addresses;
+  store: AddressStore;
+  random?: () => number;
+  /** The data of a `system.v1` event, to be carried to a live worker. */
+  onEvent(e: LbEvent): void;
+}
+
+export interface SpeakerStatus {
+  grade: Grade;
+  /** UTC milliseconds of the last change of the grade. */
+  grade_since: number;
+  hard: string[];
+  soft: string[];
+  draining: boolean;
+  stopping: boolean;
+  workers: { worker: number; state: string; age?: number }[];
+  router_id: string;
+  vips: VipStatus[];
+  peers: SessionStatus[];
+}
+
+export class Speaker {
+  private readonly o: SpeakerOptions;
+  private config: LbConfig;
+  private readonly lease: LeaseMachine;
+  private readonly grade: GradeMachine;
+  private readonly announcer: Announcer;
+  private readonly timers = new Map<'lease' | 'rise', TimerHandle>();
+  private readonly gradeMetric: Handle;
+  private readonly freshMetric: Handle;
+  private gradeSince: number;
+  /** What is announced; the ordered end leads the grade. */
+  private current: Grade = 'dead';
+  private stopped: Promise<void> | undefined;
+  private withdrawn = false;
+  private closed = false;
+
+  constructor(options: SpeakerOptions) {
+    const { config, clock, metrics } = options;
+    this.o = options;
+    this.config = config;
+    this.lease = new LeaseMachine({ timeout: config.lease.timeout, workers: options.workers });
+    this.grade = new GradeMachine({ rise: config.rise });
+    this.announcer = new Announcer({ ...options, onEvent: (e) => options.onEvent(e) });
+    this.gradeMetric = metrics.handle('tidegate_lb_grade');
+    this.freshMetric = metrics.handle('tidegate_lb_lease_fresh');
+    this.gradeSince = clock.wallMs();
+  }
+
+  /** Takes back addresses of an earlier run, binds ours, dials the peers. Nothing is announced before the lease says so. */
+  async start(): Promise<void> {
+    await this.announcer.start();
+  }
+
+  /** A worker's renewal, as it came from the channel. Anything else than a renewal is ignored, and answered with false. */
+  renewal(message: unknown): boolean {
+    const r = asRenewal(message);
+    if (!r) return false;
+    this.onLease({ type: 'renewal', ...r });
+    return true;
+  }
+
+  /** The worker's channel closed. */
+  channelClosed(worker: number): void {
+    this.onLease({ type: 'closed', worker });
+  }
+
+  drain(reason = 'draining'): void {
+    this.onLease({ type: 'drain', reason });
+  }
+
+  undrain(): void {
+    if (!this.stopped) this.onLease({ type: 'undrain' });
+  }
+
+  /** New VIPs, peers, interface, drain times. Sessions whose settings did not change stay up. Lease and rise stay as they were at start. */
+  async reload(config: LbConfig): Promise<void> {
+    this.config = config;
+    await this.announcer.reload(config);
+  }
+
+  /** For external balancers: the last decision. */
+  vipz(): { code: 200 | 429 | 503; grade: Grade; reasons: string[] } {
+    const { hard, soft } = this.grade;
+    const grade = this.current;
+    const code = grade === 'full' ? 200 : grade === 'degraded' ? 429 : 503;
+    return { code, grade, reasons: [...hard, ...soft] };
+  }
+
+  status(): SpeakerStatus {
+    return {
+      grade: this.current,
+      grade_since: this.gradeSince,
+      hard: this.grade.hard,
+      soft: this.grade.soft,
+      draining: this.lease.draining,
+      stopping: this.stopped !== undefined,
+      workers: this.lease.list(this.o.clock.nowMs()),
+      ...this.announcer.status(this.lease.vips),
+    };
+  }
+
+  /**
+   * Degraded for `drain.linger`, so that routers move over; withdrawn until the VIPs were silent for `drain.linger`, at most `drain.timeout`;
+   * NOTIFICATION with `reason`; addresses removed. The caller goes on reading and acknowledging until it resolves. Without anything announced it waits for nothing.
+   */
+  stop(reason: string): Promise<void> {
+    this.stopped ??= this.runStop(reason);
+    return this.stopped;
+  }
+
+  private async runStop(reason: string): Promise<void> {
+    const { linger, timeout } = this.config.drain;
+    const text = `${this.o.node}: ${reason}`;
+    this.onLease({ type: 'drain', reason: `stopping: ${reason}` });
+    if (this.announcer.announcing) {
+      await this.sleep(linger);
+      this.become('dead', text);
+      this.withdrawn = true;
+      const end = this.o.clock.nowMs() + timeout;
+      await this.sleep(linger);
+      while (this.o.clock.nowMs() < end && this.silentMs() < linger) await this.sleep(Math.max(50, linger / 10));
+    }
+    this.become('dead', text);
+    this.closed = true;
+    for (const timer of this.timers.values()) this.o.clock.clearTimeout(timer);
+    this.timers.clear();
+    await this.announcer.closeSessions(text);
+    await this.announcer.removeAddresses();
+  }
+
+  /** Since when no packet came to any VIP. */
+  private silentMs(): number {
+    let last = 0;
+    for (const at of this.lease.vips.values()) if (at > last) last = at;
+    return this.o.clock.wallMs() - last;
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.o.clock.setTimeout(resolve, ms);
+    });
+  }
+
+  private onLease(input: LeaseInput): void {
+    if (this.closed) return;
+    const out: LeaseEffect[] = [];
+    this.lease.handle(this.o.clock.nowMs(), input, out);
+    this.freshMetric.value = this.lease.fresh ? 1 : 0;
+    for (const e of out) {
+      if (e.type === 'reasons') this.onGrade({ type: 'reasons', hard: e.hard, soft: e.soft });
+      else if (e.type === 'set-timer')
+        this.setTimer('lease', e.ms, () => this.onLease({ type: 'timer', timer: 'lease' }));
+      else this.clearTimer('lease');
+    }
+  }
+
+  private onGrade(input: GradeInput): void {
+    const out: GradeEffect[] = [];
+    this.grade.handle(this.o.clock.nowMs(), input, out);
+    for (const e of out) {
+      if (e.type === 'set-timer') this.setTimer('rise', e.ms, () => this.onGrade({ type: 'timer', timer: 'rise' }));
+      else if (e.type === 'clear-timer') this.clearTimer('rise');
+      else {
+        const reasons = e.to === 'dead' ? e.hard : e.soft;
+        this.become(e.to, reasons.length > 0 ? reasons.join('; ') : 'recovered');
+      }
+    }
+  }
+
+  private become(to: Grade, reason: string): void {
+    // The ordered end only goes down.
+    if (this.stopped && (to === 'full' || this.withdrawn)) return;
+    const from = this.current;
+    this.current = to;
+    this.gradeMetric.value = to === 'full' ? 2 : to === 'degraded' ? 1 : 0;
+    if (from !== to) {
+      this.gradeSince = this.o.clock.wallMs();
+      this.o.log.info({ from, to, reason }, 'grade');
+      this.o.onEvent({ kind: 'grade', from, to, reason, at: this.gradeSince });
+    }
+    this.announcer.setGrade(to, reason);
+  }
+
+  private setTimer(name: 'lease' | 'rise', ms: number, fn: () => void): void {
+    this.clearTimer(name);
+    const fire = () => {
+      this.timers.delete(name);
+      fn();
+    };
+    this.timers.set(name, this.o.clock.setTimeout(fire, ms));
+  }
+
+  private clearTimer(name: 'lease' | 'rise'): void {
+    const handle = this.timers.get(name);
+    if (handle) this.o.clock.clearTimeout(handle);
+    this.timers.delete(name);
+  }
+}
+
+/** A renewal is a message of another process, so its shape is not taken for granted. */
+function asRenewal(m: unknown): Renewal | undefined {
+  if (typeof m !== 'object' || m === null) return undefined;
+  const { worker, of, counter, hard, soft, vips } = m as Record<string, unknown>;
+  if (!Number.isInteger(worker) || !Number.isInteger(of) || !Number.isFinite(counter)) return undefined;
+  if (!isTexts(hard) || !isTexts(soft) || typeof vips !== 'object' || vips === null) return undefined;
+  for (const at of Object.values(vips)) if (typeof at !== 'number') return undefined;
+  return {
+    worker: worker as number,
+    of: of as number,
+    counter: counter as number,
+    hard,
+    soft,
+    vips: vips as Record<string, number>,
+  };
+}
+
+function isTexts(x: unknown): x is string[] {
+  return Array.isArray(x) && x.every((t) => typeof t === 'string');
+}
