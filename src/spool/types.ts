@@ -28,12 +28,19 @@ export interface SpoolWriter {
   readonly boot: number;
   /** The seq the next appended record of this class will get: it is part of the event's JSON, so it is asked for first. */
   nextSeq(cls: EventClass): number;
-  /** Copies `payload` and queues it; returns its seq. The record is durable once `onSynced` reported that seq. Never throws. */
+  /**
+   * Copies `payload` and queues it; returns its seq. The record is durable once `onSynced` reported that seq. Never throws.
+   * -1, with nothing queued, where the payload is longer than MAX_PAYLOAD (32 MiB) or the spool is closed.
+   */
   append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number;
   /** Called after each fdatasync: every record of `cls` up to and including `seq` is durable; readers may read up to `end`. */
   onSynced: (cls: EventClass, seq: number, end: Position) => void;
   /** An exporter's low-water mark of a class: nothing before it is needed by any durable exporter. Drives retention and fill. */
   exportedUpTo(cls: EventClass, position: Position): void;
+  /** Up to where readers may read now: what `onSynced` reported last, or the end of what recovery found. */
+  durableEnd(cls: EventClass): Position;
+  /** The last seq of this boot that is durable; 0 where none is. */
+  durableSeq(cls: EventClass): number;
   /** Bytes handed to `append` and not yet durable. */
   readonly unsyncedBytes: number;
   /** Monotonic ms since which the oldest record waits for its fdatasync; undefined where none waits. */
