@@ -5,6 +5,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Dial } from '../net/types.ts';
+import type { DownFacts } from '../protocol/bgp/machine.ts';
 import type { Registry } from '../telemetry/registry.ts';
 import { type Addresses, type AddressStore, VipAddresses } from './addresses.ts';
 import { BgpSession, type SessionStatus, sessionFingerprint } from './bgp/session.ts';
@@ -12,22 +13,13 @@ import type { LbConfig } from './config.ts';
 import type { Grade } from './grade.ts';
 import { deriveRouterId } from './router-id.ts';
 
-/** The fields of a `system.v1` event. `at`: UTC milliseconds. */
-export interface LbEvent {
-  kind: 'vip' | 'grade' | 'session';
-  reason: string;
-  from?: string;
-  to?: string;
-  at: number;
-  /** kind vip. */
-  vip?: string;
-  address?: string;
-  /** kind session. */
-  peer?: string;
-  /** kind session: a NOTIFICATION as `Cease/Administrative Shutdown`, and its text. */
-  notification?: string;
-  text?: string;
-}
+export type VipState = 'announced' | 'degraded' | 'withdrawn';
+
+/** The fields of a `system.v1` event. */
+export type LbEvent =
+  | { kind: 'grade'; reason: string; from: Grade; to: Grade; reasons: string[] }
+  | { kind: 'vip'; reason: string; vip: string; addresses: string[]; from: VipState; to: VipState }
+  | { kind: 'session'; reason: string; protocol: 'bgp'; peer: string; from: string; to: string };
 
 export interface AnnouncerOptions {
   config: LbConfig;
@@ -62,7 +54,8 @@ export class Announcer {
   private config: LbConfig;
   private readonly vipAddresses: VipAddresses;
   private readonly sessions = new Map<string, BgpSession>();
-  private readonly announcedNow = new Set<string>();
+  /** What was last said of each address that is not withdrawn. */
+  private readonly said = new Map<string, { vip: string; state: VipState }>();
   private grade: Grade = 'dead';
   private why = 'starting';
   private routerId = '';
@@ -100,7 +93,7 @@ export class Announcer {
 
   /** True where some Established session was sent a VIP. */
   get announcing(): boolean {
-    return this.announcedNow.size > 0;
+    return this.said.size > 0;
   }
 
   /** Ends the sessions with `text` in the NOTIFICATION. */
@@ -181,21 +174,10 @@ export class Announcer {
         asn: bgp.asn,
         routerId: this.routerId,
         onChange: (change) => {
-          if (change.state === 'up') {
-            this.event({ kind: 'session', peer: peer.address, from: 'down', to: 'up', reason: 'Established' });
-          } else if (change.state === 'down' && change.facts.established) {
-            const n = change.facts.received ?? change.facts.sent;
-            this.event({
-              kind: 'session',
-              peer: peer.address,
-              from: 'up',
-              to: 'down',
-              reason: change.facts.reason,
-              notification: n?.name,
-              text: n?.text,
-            });
-          }
-          this.observe(change.state === 'down' ? change.facts.reason : this.why);
+          if (change.state === 'up') this.sessionEvent(peer.address, 'down', 'up', 'Established');
+          else if (change.state === 'down' && change.facts.established)
+            this.sessionEvent(peer.address, 'up', 'down', describeDown(change.facts));
+          this.observe(change.state === 'down' ? describeDown(change.facts) : this.why);
         },
       });
       this.sessions.set(peer.address, session);
@@ -213,34 +195,47 @@ export class Announcer {
   /** Compares what the peers have with what they had: the metric and the events of VIPs. */
   private observe(reason: string): void {
     const sessions = [...this.sessions.values()];
-    const names = new Map<string, string>();
+    const changes = new Map<string, Extract<LbEvent, { kind: 'vip' }>>();
+    const change = (vip: string, address: string, to: VipState, why: string) => {
+      const from = this.said.get(address)?.state ?? 'withdrawn';
+      if (from === to) return;
+      if (to === 'withdrawn') this.said.delete(address);
+      else this.said.set(address, { vip, state: to });
+      const key = `${vip} ${from} ${to}`;
+      const known = changes.get(key);
+      if (known) known.addresses.push(address);
+      else changes.set(key, { kind: 'vip', reason: why, vip, addresses: [address], from, to });
+    };
+    const configured = new Set<string>();
     for (const vip of this.config.vips) {
       let any = false;
       for (const address of vip.addresses) {
-        names.set(address, vip.name);
-        if (!sessions.some((s) => s.announced(address))) continue;
-        any = true;
-        if (this.announcedNow.has(address)) continue;
-        this.announcedNow.add(address);
-        this.event({ kind: 'vip', vip: vip.name, address, from: 'withdrawn', to: 'announced', reason });
+        configured.add(address);
+        const there = sessions.some((s) => s.announced(address));
+        any ||= there;
+        change(vip.name, address, there ? (this.grade === 'degraded' ? 'degraded' : 'announced') : 'withdrawn', reason);
       }
       this.o.metrics.handle('tidegate_lb_vip_announced', { vip: vip.name }).value = any ? 1 : 0;
     }
-    for (const address of this.announcedNow) {
-      if (names.has(address) && sessions.some((s) => s.announced(address))) continue;
-      this.announcedNow.delete(address);
-      this.event({
-        kind: 'vip',
-        vip: names.get(address),
-        address,
-        from: 'announced',
-        to: 'withdrawn',
-        reason: names.has(address) ? reason : 'no longer configured',
-      });
+    for (const [address, { vip }] of this.said) {
+      if (configured.has(address)) continue;
+      change(vip, address, 'withdrawn', 'no longer configured');
+      if (!this.config.vips.some((v) => v.name === vip))
+        this.o.metrics.handle('tidegate_lb_vip_announced', { vip }).value = 0;
     }
+    for (const e of changes.values()) this.o.onEvent(e);
   }
 
-  private event(e: Omit<LbEvent, 'at'>): void {
-    this.o.onEvent({ ...e, at: this.o.clock.wallMs() });
+  private sessionEvent(peer: string, from: string, to: string, reason: string): void {
+    this.o.onEvent({ kind: 'session', reason, protocol: 'bgp', peer, from, to });
   }
+}
+
+/** One line for people: reason, NOTIFICATION and its text. */
+function describeDown(facts: DownFacts): string {
+  const n = facts.received ?? facts.sent;
+  const parts = [facts.reason];
+  if (n) parts.push(`${facts.received ? 'received' : 'sent'} ${n.name}`);
+  if (n?.text) parts.push(n.text);
+  return parts.join(': ');
 }

@@ -42,15 +42,9 @@ const peer = z.strictObject({
   local_address: ipAddress.optional(),
   hold_time: holdTime,
   connect_retry: durationOr('5s').refine((ms) => ms >= 100, 'at least 100ms'),
-  multihop: z
-    .number()
-    .int()
-    .min(1)
-    .max(255)
-    .optional()
-    .meta({
-      description: 'TTL or hop limit of what is sent to the peer; absent: the kernel’s. Needs the native add-on',
-    }),
+  multihop: z.number().int().min(1).max(255).optional().meta({
+    description: 'TTL or hop limit of what is sent to the peer; absent: the kernel’s. Needs the native add-on',
+  }),
   next_hop: nextHop,
 });
 

@@ -2,7 +2,7 @@
  * How good this node is as a place to send packets to: `full`, `degraded` (still announced, but worse than a full node) or `dead` (withdrawn).
  *
  * A pure machine. Worse takes effect at once; better only after `rise` during which nothing spoke against it. A soft reason that comes and
- * goes does not flap a route: each fall from full by a soft reason within ten rises of the last return doubles the next rise, up to sixteen-fold.
+ * goes does not flap a route: a fall from full by a soft reason within ten rises of the return from the last such fall doubles the next rise, up to sixteen-fold.
  */
 export const GRADES = ['dead', 'degraded', 'full'] as const;
 export type Grade = (typeof GRADES)[number];
@@ -33,7 +33,8 @@ export class GradeMachine {
   /** Since when nothing speaks against being at least degraded, and full; undefined while something does. */
   private degradedSince: number | undefined;
   private fullSince: number | undefined;
-  private fullAt = Number.NEGATIVE_INFINITY;
+  private softFall = false;
+  private returnedAt = Number.NEGATIVE_INFINITY;
   private doublings = 0;
   private timerSet = false;
 
@@ -56,7 +57,8 @@ export class GradeMachine {
   }
 
   private fallBySoft(now: number, out: GradeEffect[]): void {
-    this.doublings = now - this.fullAt < 10 * this.rise ? Math.min(this.doublings + 1, MAX_DOUBLINGS) : 0;
+    this.doublings = now - this.returnedAt < 10 * this.rise ? Math.min(this.doublings + 1, MAX_DOUBLINGS) : 0;
+    this.softFall = true;
     this.become('degraded', now, out);
   }
 
@@ -83,7 +85,10 @@ export class GradeMachine {
     if (to === this.grade) return;
     const from = this.grade;
     this.grade = to;
-    if (to === 'full') this.fullAt = now;
+    if (to === 'full' && this.softFall) {
+      this.softFall = false;
+      this.returnedAt = now;
+    }
     out.push({ type: 'grade', from, to, hard: this.hard, soft: this.soft });
   }
 }
