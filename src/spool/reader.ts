@@ -75,6 +75,11 @@ export class SpoolReader {
     return this.at;
   }
 
+  /** The node that wrote the segment being read; '' before the first read. */
+  get node(): string {
+    return this.current?.opened.header.node ?? '';
+  }
+
   /** The log is durable up to `end`; `seq` is the last durable seq of the boot being written (it makes `lag` exact). */
   setDurableEnd(end: Position | 'all', seq?: number): void {
     this.end = end;
