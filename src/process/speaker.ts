@@ -137,19 +137,39 @@ export class Speaker {
     return this.stopped;
   }
 
+  /** At once, because nobody reads any more: NOTIFICATION with `reason`, addresses removed. */
+  async abandon(reason: string): Promise<void> {
+    this.closed = true;
+    for (const timer of this.timers.values()) this.o.clock.clearTimeout(timer);
+    this.timers.clear();
+    await this.announcer.closeSessions(`${this.o.node}: ${reason}`);
+    await this.announcer.removeAddresses();
+  }
+
   private async runStop(reason: string): Promise<void> {
     const { linger, timeout } = this.config.drain;
     const text = `${this.o.node}: ${reason}`;
     this.onLease({ type: 'drain', reason: `stopping: ${reason}` });
     if (this.announcer.announcing) {
       await this.sleep(linger);
-      this.become('dead', text);
+      this.become('dead', [text]);
       this.withdrawn = true;
       const end = this.o.clock.nowMs() + timeout;
       await this.sleep(linger);
       while (this.o.clock.nowMs() < end && this.silentMs() < linger) await this.sleep(Math.max(50, linger / 10));
     }
-    this.become('dead', text);
+    await this.end(text);
+  }
+
+  /** Ends at once: withdrawn, NOTIFICATION with `reason`, addresses removed. For when nobody is left to wait for. */
+  abandon(reason: string): Promise<void> {
+    this.stopped ??= Promise.resolve();
+    return this.end(`${this.o.node}: ${reason}`);
+  }
+
+  private async end(text: string): Promise<void> {
+    this.become('dead', [text]);
+    this.withdrawn = true;
     this.closed = true;
     for (const timer of this.timers.values()) this.o.clock.clearTimeout(timer);
     this.timers.clear();
@@ -191,12 +211,13 @@ export class Speaker {
       else if (e.type === 'clear-timer') this.clearTimer('rise');
       else {
         const reasons = e.to === 'dead' ? e.hard : e.soft;
-        this.become(e.to, reasons.length > 0 ? reasons.join('; ') : 'recovered');
+        this.become(e.to, reasons.length > 0 ? reasons : ['recovered']);
       }
     }
   }
 
-  private become(to: Grade, reason: string): void {
+  private become(to: Grade, reasons: string[]): void {
+    const reason = reasons.join('; ');
     // The ordered end only goes down.
     if (this.stopped && (to === 'full' || this.withdrawn)) return;
     const from = this.current;
@@ -205,7 +226,7 @@ export class Speaker {
     if (from !== to) {
       this.gradeSince = this.o.clock.wallMs();
       this.o.log.info({ from, to, reason }, 'grade');
-      this.o.onEvent({ kind: 'grade', from, to, reason, at: this.gradeSince });
+      this.o.onEvent({ kind: 'grade', reason, from, to, reasons });
     }
     this.announcer.setGrade(to, reason);
   }

@@ -82,12 +82,10 @@ describe('speaker', () => {
       'dead>full',
     ]);
     expect(world.events.filter((e) => e.kind === 'vip').map((e) => `${e.from}>${e.to}:${e.addresses.length}`)).toEqual([
-      'withdrawn>announced:1',
-      'withdrawn>announced:1',
+      'withdrawn>announced:2',
       'announced>degraded:2',
       'degraded>withdrawn:2',
-      'withdrawn>announced:1',
-      'withdrawn>announced:1',
+      'withdrawn>announced:2',
     ]);
   });
 
