@@ -95,6 +95,8 @@ static bool arg_bytes(napi_env env, napi_value v, uint8_t **data, size_t *length
 
 static napi_value property(napi_env env, napi_value object, const char *name) {
   napi_value v = NULL;
+  napi_valuetype type;
+  if (napi_typeof(env, object, &type) != napi_ok || type != napi_object) return NULL;
   return napi_get_named_property(env, object, name, &v) == napi_ok ? v : NULL;
 }
 
