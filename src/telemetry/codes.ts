@@ -72,6 +72,31 @@ export const REFUSAL_CODES = {
     reason: 'the peer’s OPEN has another AS than configured',
     fix: 'correct `asn` of the peer, or the router’s local AS',
   },
+  // gNMI targets
+  'target-credentials': {
+    reason: 'the target refused the user or its password, or gives it no right to subscribe',
+    fix: 'correct `username` and `password` of the target under collectors.gnmi.targets, or the user’s role on the device',
+  },
+  'target-tls': {
+    reason: 'no TLS session with the target: a certificate, a name or the plaintext/TLS choice does not fit',
+    fix: 'see `tls` of the target: ca, server_name, cert and key; false where the target speaks plaintext',
+  },
+  'target-unreachable': {
+    reason: 'no connection to the target',
+    fix: 'check `address` of the target, the route to it, and that its gNMI server is on',
+  },
+  'target-subscription': {
+    reason: 'the target does not accept the subscription',
+    fix: 'compare `paths`, `stream_mode` and `encoding` of the subscription with what the target supports',
+  },
+  'target-limit': {
+    reason: 'the target has no room for another session, or its message is larger than max_message',
+    fix: 'free sessions on the target, or raise collectors.gnmi.max_message',
+  },
+  'target-closed': {
+    reason: 'the target ended the subscription',
+    fix: 'see the target’s own log; the subscription is opened again after a back-off',
+  },
   'session-refused': {
     reason: 'new sessions are refused while the spool is full',
     fix: 'restore Kafka or enlarge spool.max_bytes',
