@@ -118,7 +118,7 @@ export function sampleSession(): Buffer {
         origin: 'igp',
         asPath: [{ type: 'sequence', asns: [65001, 64500] }],
         nextHop: '192.0.2.2',
-        communities: [(65001 << 16) | 100],
+        communities: [65001 * 65536 + 100],
       },
     },
     ctx,
