@@ -23,6 +23,8 @@ export interface CollectorContext {
 export interface BoundUdp {
   spec: ListenSpec;
   socket: UdpSocket;
+  /** The listener's own acknowledgement mode; absent: the collector's. */
+  ack?: 'auto' | 'spool' | 'export';
 }
 export interface BoundTcp {
   spec: ListenSpec;

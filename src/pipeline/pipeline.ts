@@ -40,8 +40,8 @@ export interface PipelineOptions {
   nowMs: () => number;
 }
 
-/** An event as the tap sees it: decoded only when somebody taps. */
-export type TapListener = (type: EventType, device: Device, json: () => string) => void;
+/** An event as the tap sees it; called only while somebody taps. */
+export type TapListener = (e: { type: EventType; device: Device; id: string; at: string; json: string }) => void;
 
 const CLASS_OF = new Map<EventType, EventClass>(EVENT_TYPES.map((t) => [t.type, t.class]));
 const COLLECTOR_OF = new Map<EventType, string>(EVENT_TYPES.map((t) => [t.type, t.collector]));
@@ -57,6 +57,7 @@ export class EventPipeline implements Pipeline {
   private readonly deviceJson = new WeakMap<Device, string>();
   private readonly resumers: (() => void)[] = [];
   private readonly pausedTime: Handle;
+  private readonly appended: Handle;
   private pausedAt: number | undefined;
   private scratch = Buffer.allocUnsafe(64 * 1024);
   private tap: TapListener | undefined;
@@ -64,6 +65,7 @@ export class EventPipeline implements Pipeline {
   constructor(o: PipelineOptions) {
     this.o = o;
     this.hasDurableExporter = o.hasDurableExporter;
+    this.appended = o.metrics.handle('tidegate_spool_appended_bytes_total');
     this.pausedTime = o.metrics.handle('tidegate_backpressure_seconds_total');
     const { site, node, worker } = o;
     const boot = o.spool.boot;
@@ -109,13 +111,11 @@ export class EventPipeline implements Pipeline {
     const valueAt = RECORD_HEADER + this.scratch.readUInt16BE(4) + this.scratch.readUInt16BE(6);
     const record = this.scratch.subarray(0, length);
     this.o.spool.append(cls, draft.sec, draft.nsec, record);
+    this.appended.value += length;
     this.o.onRecord(cls, seq, crc32(this.scratch.subarray(valueAt, length)));
     if (receipt) this.ledger.add(cls, seq, receipt);
     this.count(draft.type);
-    if (this.tap) {
-      const text = json;
-      this.tap(draft.type, draft.device, () => text);
-    }
+    if (this.tap) this.tap({ type: draft.type, device: draft.device, id, at, json });
     if (this.pausedAt === undefined && this.o.spool.unsyncedBytes > this.o.maxUnsyncedBytes) this.pausedAt = this.o.nowMs();
     return true;
   }

@@ -123,6 +123,8 @@ export interface SpeakerInit {
   workers: number;
   socket: string;
   logTty: boolean;
+  /** The group whose members may connect to the lease channel. */
+  gid?: number;
 }
 
 export type ToSpeaker =

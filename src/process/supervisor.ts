@@ -47,8 +47,9 @@ import type {
   WorkerStatus,
 } from './messages.ts';
 import { chownTree, type Identity, lookUpUser } from './privileges.ts';
+import { RateMeter } from './rate.ts';
 import { planShards } from './shards.ts';
-import { type OpenedSocket, openAll } from './sockets.ts';
+import { type Opened, openAll } from './sockets.ts';
 import { matchesTap } from './tap.ts';
 
 export type Role = 'all' | 'ingest' | 'speaker';
@@ -103,7 +104,7 @@ export class Supervisor implements Admin {
   private readonly taps = new Map<number, { filter: TapFilter; sink: (lines: string[]) => boolean; skipped: number }>();
   private readonly closers: (() => Promise<void> | void)[] = [];
   private config: Config;
-  private sockets: OpenedSocket[] = [];
+  private opened: Opened | undefined;
   private listens: Listen[] = [];
   private speaker: Child | undefined;
   private decision: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['the speaker has not started'] };
@@ -157,11 +158,23 @@ export class Supervisor implements Admin {
       if (role !== 'ingest') this.startSpeaker(dataDir);
       await this.openAdmin();
     } catch (e) {
-      this.release();
+      this.abandon();
       throw e;
     }
     if (role === 'speaker') log.info({ role }, 'ready');
     this.every(200, () => this.tick());
+    const rate = new RateMeter();
+    this.every(10_000, () => rate.reading(this.o.clock.nowMs(), this.o.clock.wallMs(), this.counters.merged()));
+  }
+
+  /** A start that failed leaves nothing behind. */
+  private abandon(): void {
+    this.stopping = true;
+    for (const s of this.slots) void s.child.ended(0);
+    void this.speaker?.ended(0);
+    for (const close of this.closers) void close();
+    this.opened?.close();
+    this.release();
   }
 
   // ── children ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,16 +195,16 @@ export class Supervisor implements Admin {
     const planned = planListens(config);
     const wanted = config.workers === 'auto' ? Math.max(1, this.o.cores - 1) : config.workers;
     const opened = await openAll(planned, wanted);
-    if ('problem' in opened) throw new StartError(opened.problem, opened.exit);
-    this.sockets = opened.sockets;
+    if ('problem' in opened) throw new StartError(opened.problem, 1);
+    this.opened = opened;
     this.listens = opened.listens;
     this.nativeProblem = opened.nativeProblem;
     if (opened.nativeProblem !== undefined) log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker, no kernel drop counter');
     for (const note of opened.notes) log.warn({}, note);
-    const shards = planShards('spool', opened.workers, this.identity, (path, who) => chownTree(path, who));
+    const shards = await planShards('spool', opened.workers, this.identity, (path, who) => chownTree(path, who));
     for (let index = 0; index < opened.workers; index++) {
       const name = `worker ${index}`;
-      const fds = this.sockets.map((s) => s.fds[index]).filter((fd) => fd !== undefined);
+      const fds = opened.sockets.map((s) => s.fds[index]).filter((fd) => fd !== undefined);
       const child = new Child({
         name,
         entry: 'worker-main',
@@ -203,7 +216,7 @@ export class Supervisor implements Admin {
         onFork: (send) => {
           let next = FIRST_FD;
           const listens = this.listens.map((l, i) =>
-            this.sockets[i]?.fds[index] === undefined ? l : { ...l, spec: { ...l.spec, fd: next++ } },
+            opened.sockets[i].fds[index] === undefined ? l : { ...l, spec: { ...l.spec, fd: next++ } },
           );
           send({
             kind: 'init',
@@ -255,8 +268,7 @@ export class Supervisor implements Admin {
           socket: SPEAKER_SOCKET,
           logTty: this.o.logTty,
           gid: this.identity?.gid,
-          uid: this.identity?.uid,
-        } satisfies ToSpeaker & Record<string, unknown>),
+        } satisfies ToSpeaker),
       onExit: (how) => {
         this.counters.retire('speaker');
         this.decision = { code: 503, grade: 'dead', reasons: [`the speaker ended: ${how}`] };
@@ -594,6 +606,7 @@ export class Supervisor implements Admin {
     this.toAll({ kind: 'stop', deadlineMs: exporters.flush_timeout });
     const clean = await Promise.all(this.slots.map((s) => s.child.ended(exporters.flush_timeout + 10_000)));
     for (const close of this.closers) await close();
+    this.opened?.close();
     this.release();
     log.info({ took_ms: Math.round(clock.nowMs() - started), clean: clean.every(Boolean) }, 'stopped');
     this.finish(clean.every(Boolean) ? 0 : 1);

@@ -42,6 +42,7 @@ export const METRICS = {
   tidegate_sessions: { type: 'gauge', help: 'Sessions that are up', labels: ['collector'] },
   // Spool
   tidegate_spool_bytes: { type: 'gauge', help: 'Bytes in the spool, exported ones included', labels: ['class'] },
+  tidegate_spool_appended_bytes_total: { type: 'counter', help: 'Bytes of records appended to the spool' },
   tidegate_spool_unexported_bytes: {
     type: 'gauge',
     help: 'Bytes not yet exported by every durable exporter',

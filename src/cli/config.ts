@@ -1,0 +1,30 @@
+import { Command } from 'commander';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { redact } from '../config/redact.ts';
+import { configSchema } from '../config/schema.ts';
+import { type CliContext, configOf, print } from './context.ts';
+import { configOption, outputOption } from './options.ts';
+
+/** The JSON Schema of the configuration file, made from the definitions that validate it. */
+export function configJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }) as Record<string, unknown>;
+}
+
+export function configVerb(ctx: CliContext): Command {
+  const config = new Command('config').description('the configuration as it is understood, and its schema');
+  config
+    .command('print')
+    .description('print the configuration with every default in place; secrets are masked')
+    .addOption(configOption())
+    .addOption(outputOption())
+    .action((o: { config?: string; output: string }) => {
+      const value = redact(configOf(ctx, o.config).config);
+      print(ctx, o, value, () => stringify(value));
+    });
+  config
+    .command('schema')
+    .description('print the JSON Schema of the configuration file')
+    .action(() => ctx.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`));
+  return config;
+}

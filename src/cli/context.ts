@@ -1,0 +1,69 @@
+/** What every verb shares: output, configuration, the way to a running instance, exit codes. */
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import { NotRunning } from '../admin/client.ts';
+import { type Loaded, loadConfig } from '../config/load.ts';
+import { formatProblem } from '../config/yaml.ts';
+
+export const EXIT = { ok: 0, failure: 1, usage: 64, config: 78 } as const;
+
+/** Ends a verb with a message for the operator and an exit code. */
+export class CliError extends Error {
+  readonly exit: number;
+  constructor(message: string, exit: number) {
+    super(message);
+    this.exit = exit;
+  }
+}
+
+export interface CliContext {
+  env: Record<string, string | undefined>;
+  out: (text: string) => void;
+  err: (text: string) => void;
+  /** Standard output is a terminal. */
+  tty: boolean;
+}
+
+/** Options most verbs have. */
+export interface CommonOptions {
+  config?: string;
+  dataDir?: string;
+  output?: string;
+}
+
+/** The configuration, or exit 78 with every problem on its own line. */
+export function configOf(ctx: CliContext, file: string | undefined): Loaded {
+  const loaded = loadConfig(file, ctx.env);
+  if ('problems' in loaded) throw new CliError(loaded.problems.map(formatProblem).join('\n'), EXIT.config);
+  return loaded;
+}
+
+/** The path of admin.sock. A long data_dir does not fit into a socket address, so the path is taken relative to it. */
+export function adminSocket(ctx: CliContext, o: CommonOptions): string {
+  let dir = o.dataDir;
+  let socket = 'admin.sock';
+  if (dir === undefined) {
+    const { config } = configOf(ctx, o.config);
+    dir = config.data_dir;
+    socket = config.admin.socket;
+  }
+  const path = isAbsolute(socket) ? socket : join(resolve(dir), socket);
+  if (path.length < 100) return path;
+  try {
+    process.chdir(resolve(dir));
+  } catch {
+    return path;
+  }
+  return relative(process.cwd(), path) || socket;
+}
+
+/** Turns "nobody listens" into advice. */
+export function notRunning(e: unknown): never {
+  if (e instanceof NotRunning)
+    throw new CliError(`${e.message}. Start it with \`npm start\`, or name its configuration with -c FILE (or its folder with --data-dir DIR)`, EXIT.failure);
+  throw e;
+}
+
+/** `-o json` prints the object, else `text` makes lines for people. */
+export function print(ctx: CliContext, o: CommonOptions, value: unknown, text: () => string): void {
+  ctx.out(o.output === 'json' ? `${JSON.stringify(value)}\n` : `${text().replace(/\n*$/, '')}\n`);
+}

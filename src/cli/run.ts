@@ -1,0 +1,60 @@
+import { availableParallelism } from 'node:os';
+import { Command, Option } from 'commander';
+import { watchChanges } from '../config/watch.ts';
+import { systemClock } from '../core/clock.ts';
+import { Supervisor, StartError } from '../process/supervisor.ts';
+import { makeLogger } from '../telemetry/log.ts';
+import { type CliContext, CliError, configOf } from './context.ts';
+import { firstSteps } from './first-steps.ts';
+import { configOption } from './options.ts';
+import { VERSION } from './version.ts';
+
+interface RunOptions {
+  config?: string;
+  role: 'all' | 'ingest' | 'speaker';
+}
+
+export function runVerb(ctx: CliContext, exit: (code: number) => void): Command {
+  return new Command('run')
+    .description('run an instance')
+    .addOption(configOption())
+    .addOption(new Option('--role <role>', 'which part to run; separate containers share data_dir').choices(['all', 'ingest', 'speaker']).default('all'))
+    .action(async (o: RunOptions) => {
+      const { config, inventory } = configOf(ctx, o.config);
+      const logTty = process.stderr.isTTY === true;
+      const log = makeLogger({ level: config.log.level, tty: logTty });
+      const supervisor = new Supervisor({
+        config,
+        role: o.role,
+        version: VERSION,
+        clock: systemClock,
+        log,
+        logTty,
+        inventory,
+        cores: availableParallelism(),
+        print: (text, onDrain) => {
+          if (process.stdout.write(text)) return true;
+          process.stdout.once('drain', onDrain);
+          return false;
+        },
+      });
+      if (o.config === undefined && o.role === 'all') supervisor.onReady = (listening) => ctx.err(firstSteps(listening));
+      const stop = (signal: string): void => {
+        void supervisor.stop(`${signal} received`);
+      };
+      process.on('SIGTERM', () => stop('SIGTERM'));
+      process.on('SIGINT', () => stop('SIGINT'));
+      const configFile = o.config;
+      try {
+        await supervisor.start();
+      } catch (e) {
+        if (e instanceof StartError) throw new CliError(e.message, e.exit);
+        throw e;
+      }
+      const unwatch = watchChanges({ configFile, config, env: ctx.env, log, supervisor, onReload: (fn) => process.on('SIGHUP', fn) });
+      exit(await supervisor.done);
+      unwatch();
+      // Handles of a stopped instance (a follower of stdout, a keep-alive connection) must not keep the process.
+      setImmediate(() => process.exit());
+    });
+}

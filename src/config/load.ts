@@ -1,0 +1,105 @@
+/** File → Config, or problems with file, line, value, what is allowed and the nearest key. */
+import { readFileSync } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { parsePrefix } from '../core/ip.ts';
+import type { InventoryEntry } from '../inventory/inventory.ts';
+import { loadInventory } from './inventory-file.ts';
+import { type Config, configSchema } from './schema.ts';
+import { type ConfigProblem, nearest, parseYaml, problemsOf, type YamlDocument } from './yaml.ts';
+
+export interface Loaded {
+  config: Config;
+  inventory: InventoryEntry[];
+}
+
+/** No file at all: everything that listens, on loopback, community `public` from loopback, printed. */
+const WITHOUT_FILE = {
+  collectors: {
+    snmp_trap: {
+      listen: ['127.0.0.1:1162', '[::1]:1162'],
+      communities: [{ name: 'public', from: ['127.0.0.0/8', '::1/128'] }],
+    },
+    bmp: {},
+    bgp: {},
+  },
+};
+
+/** With a file that names no collector: the same listeners, and nothing is accepted until the file says from whom. */
+const WITHOUT_COLLECTORS = { snmp_trap: {}, bmp: {}, bgp: {} };
+
+/** Reads `file` (undefined: the built-in configuration). */
+export function loadConfig(file: string | undefined, env: Record<string, string | undefined>): Loaded | { problems: ConfigProblem[] } {
+  if (file === undefined) return finish(configSchema.parse(WITHOUT_FILE), undefined, '.');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (e) {
+    return { problems: [{ file, line: 0, path: '', message: `cannot be read: ${(e as Error).message}` }] };
+  }
+  const doc = parseYaml(file, text, { env, readFile: (path) => readFileSync(path, 'utf8') });
+  if (doc.problems.length) return { problems: doc.problems };
+  const parsed = configSchema.safeParse(doc.value ?? {});
+  if (!parsed.success) return { problems: problemsOf(doc, parsed.error, configSchema) };
+  return finish(parsed.data, doc, dirname(resolve(file)));
+}
+
+function finish(parsed: ReturnType<typeof configSchema.parse>, doc: YamlDocument | undefined, base: string): Loaded | { problems: ConfigProblem[] } {
+  const config: Config = { ...parsed, collectors: parsed.collectors ?? configSchema.parse({ collectors: WITHOUT_COLLECTORS }).collectors! };
+  const problems = doc ? crossChecks(config, doc) : [];
+  let inventory: InventoryEntry[] = [];
+  if (config.inventory) {
+    const file = isAbsolute(config.inventory.file) ? config.inventory.file : resolve(base, config.inventory.file);
+    config.inventory = { file };
+    const loaded = loadInventory(file);
+    inventory = loaded.entries;
+    problems.push(...loaded.problems);
+  }
+  // Without a durable exporter the events would go nowhere visible: print them, unless told otherwise.
+  const hasDurable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');
+  if (!hasDurable && config.export.exporters.stdout === undefined)
+    config.export.exporters.stdout = { type: 'stdout', enabled: true };
+  return problems.length ? { problems } : { config, inventory };
+}
+
+/** What no single section can see. */
+function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const say = (path: PropertyKey[], message: string, value?: unknown, known?: string[]): void => {
+    problems.push({
+      file: doc.file,
+      line: doc.lineOf(path),
+      path: path.join('.'),
+      message,
+      value,
+      allowed: known?.length ? known.join(', ') : undefined,
+      nearest: known && typeof value === 'string' ? nearest(value, known) : undefined,
+    });
+  };
+  const vips = config.lb.vips.map((v) => v.name);
+  const networks = ['default', ...Object.keys(config.networks)];
+  for (const collector of ['snmp_trap', 'bmp', 'bgp'] as const) {
+    config.collectors[collector]?.listen.forEach((l, i) => {
+      if (l.vip !== undefined && !vips.includes(l.vip)) say(['collectors', collector, 'listen', i, 'vip'], 'no such VIP under lb.vips', l.vip, vips);
+      if (l.network !== undefined && !networks.includes(l.network))
+        say(['collectors', collector, 'listen', i, 'network'], 'no such network under networks', l.network, networks);
+    });
+  }
+  config.lb.vips.forEach((v, i) => {
+    if (vips.indexOf(v.name) !== i) say(['lb', 'vips', i, 'name'], 'this name stands twice', v.name);
+    v.addresses.forEach((a, j) => {
+      const p = parsePrefix(a)!;
+      if (p.length !== p.bytes.length * 8) say(['lb', 'vips', i, 'addresses', j], 'a VIP is one address: /32 or /128', a);
+    });
+  });
+  if (config.spool.retain > config.spool.max_bytes) say(['spool', 'retain'], 'retain is at most max_bytes', config.spool.retain);
+  if (config.lb.lease.timeout < 2 * config.lb.lease.interval)
+    say(['lb', 'lease', 'timeout'], 'the lease times out before two renewals: give it at least twice the interval', config.lb.lease.timeout);
+  const gnmi = config.collectors.gnmi;
+  const subscriptions = Object.keys(gnmi?.subscriptions ?? {});
+  gnmi?.targets.forEach((t, i) => {
+    t.subscriptions.forEach((s, j) => {
+      if (!subscriptions.includes(s)) say(['collectors', 'gnmi', 'targets', i, 'subscriptions', j], 'no such subscription', s, subscriptions);
+    });
+  });
+  return problems;
+}

@@ -1,0 +1,51 @@
+/** What a changed configuration means: parts that are taken over live, and parts that wait for a restart. */
+import type { Config } from './schema.ts';
+
+export interface ReloadPlan {
+  /** Dotted paths taken over at once. */
+  live: string[];
+  /** Dotted paths that take effect at the next start. */
+  restart: string[];
+}
+
+/** A change below one of these is taken over live. */
+const LIVE = ['collectors.snmp_trap.communities', 'collectors.snmp_trap.ack', 'collectors.snmp_trap.ack_budget', 'inventory'];
+
+/** Compares two configurations leaf by leaf. */
+export function planReload(before: Config, after: Config): ReloadPlan {
+  const changed: string[] = [];
+  compare(before, after, '', changed);
+  const live: string[] = [];
+  const restart: string[] = [];
+  for (const path of changed) {
+    const head = LIVE.find((l) => path === l || path.startsWith(`${l}.`));
+    const list = head === undefined ? restart : live;
+    const entry = head ?? path;
+    if (!list.includes(entry)) list.push(entry);
+  }
+  return { live, restart };
+}
+
+/** `running` with the live parts of `wanted`. */
+export function mergeLive(running: Config, wanted: Config): Config {
+  const snmp = running.collectors.snmp_trap;
+  const next = wanted.collectors.snmp_trap;
+  return {
+    ...running,
+    inventory: wanted.inventory,
+    collectors: {
+      ...running.collectors,
+      snmp_trap: snmp && next ? { ...next, listen: snmp.listen } : snmp,
+    },
+  };
+}
+
+function compare(a: unknown, b: unknown, path: string, out: string[]): void {
+  if (Object.is(a, b)) return;
+  if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null && Array.isArray(a) === Array.isArray(b)) {
+    const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+    for (const k of keys) compare((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k], path === '' ? k : `${path}.${k}`, out);
+    return;
+  }
+  out.push(path);
+}

@@ -1,0 +1,84 @@
+/**
+ * Follows the configuration file and the inventory while an instance runs: a change is loaded, planned, and applied as far as it
+ * can be without a restart. Whatever is wrong with it, what runs goes on.
+ */
+import { unwatchFile, watchFile } from 'node:fs';
+import type { Logger } from '../core/log.ts';
+import type { InventoryEntry } from '../inventory/inventory.ts';
+import { loadInventory } from './inventory-file.ts';
+import { loadConfig } from './load.ts';
+import { mergeLive, planReload } from './plan.ts';
+import type { Config } from './schema.ts';
+import { formatProblem } from './yaml.ts';
+
+export interface Reloadable {
+  reconfigure(config: Config): void;
+  replaceInventory(entries: InventoryEntry[]): void;
+}
+
+export interface WatchOptions {
+  configFile: string | undefined;
+  config: Config;
+  env: Record<string, string | undefined>;
+  log: Logger;
+  supervisor: Reloadable;
+  /** Registers what to do on SIGHUP. */
+  onReload: (fn: () => void) => void;
+}
+
+/** Polling works for every file system and for the link swap of a mounted ConfigMap. */
+const POLL_MS = 1000;
+
+/** Begins to follow; returns how to end it. */
+export function watchChanges(o: WatchOptions): () => void {
+  let running = o.config;
+  const watched = new Map<string, () => void>();
+  const watch = (file: string, fn: () => void): void => {
+    watchFile(file, { interval: POLL_MS, persistent: false }, (now, before) => {
+      if (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino || now.size !== before.size) fn();
+    });
+    watched.set(file, fn);
+  };
+
+  const inventoryChanged = (): void => {
+    const file = running.inventory?.file;
+    if (file === undefined) return;
+    const loaded = loadInventory(file);
+    if (loaded.problems.length) {
+      o.log.error({ problems: loaded.problems.map(formatProblem) }, 'the inventory is not usable; the previous one stays in force');
+      return;
+    }
+    o.supervisor.replaceInventory(loaded.entries);
+    o.log.info({ file, devices: loaded.entries.length }, 'inventory reloaded');
+  };
+
+  const configChanged = (): void => {
+    if (o.configFile === undefined) return;
+    const loaded = loadConfig(o.configFile, o.env);
+    if ('problems' in loaded) {
+      o.log.error({ problems: loaded.problems.map(formatProblem) }, 'the configuration is not usable; what runs goes on');
+      return;
+    }
+    const plan = planReload(running, loaded.config);
+    if (plan.live.length === 0 && plan.restart.length === 0) return;
+    const before = running.inventory?.file;
+    running = mergeLive(running, loaded.config);
+    if (plan.live.length) o.supervisor.reconfigure(running);
+    if (running.inventory?.file !== before) {
+      if (before !== undefined) unwatchFile(before);
+      if (running.inventory) watch(running.inventory.file, inventoryChanged);
+      o.supervisor.replaceInventory(loaded.inventory);
+    }
+    o.log.info({ applied: plan.live, needs_restart: plan.restart }, 'configuration reloaded');
+  };
+
+  if (o.configFile !== undefined) watch(o.configFile, configChanged);
+  if (running.inventory) watch(running.inventory.file, inventoryChanged);
+  o.onReload(() => {
+    configChanged();
+    inventoryChanged();
+  });
+  return () => {
+    for (const file of watched.keys()) unwatchFile(file);
+  };
+}

@@ -1,0 +1,102 @@
+/** Configuration and sockets → collectors. The only place that knows them all. */
+import type { Collector, CollectorContext, BoundTcp, BoundUdp } from '../collectors/collector.ts';
+import { BgpCollector } from '../collectors/bgp/collector.ts';
+import { BmpCollector } from '../collectors/bmp/collector.ts';
+import { GnmiCollector } from '../collectors/gnmi/collector.ts';
+import { SnmpTrapCollector } from '../collectors/snmp-trap/collector.ts';
+import type { Config } from '../config/schema.ts';
+import { loadNative } from '../net/native.ts';
+import { openTcpListener } from '../net/tcp.ts';
+import type { TcpListener, UdpSocket } from '../net/types.ts';
+import { openUdpSocket } from '../net/udp.ts';
+import type { Listen } from './messages.ts';
+
+export interface BuildOptions {
+  config: Config;
+  listens: readonly Listen[];
+  context: CollectorContext;
+  /** A packet or connection came to a VIP. */
+  onPacket: (vip: string) => void;
+}
+
+export interface BuiltCollectors {
+  list: Collector[];
+  named: [string, Collector][];
+  /** Listeners that could not be bound: hard reasons. */
+  problems: string[];
+  reconfigure(config: Config): void;
+  close(): void;
+}
+
+export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors> {
+  const { config, context } = o;
+  const native = loadNative();
+  const problems: string[] = [];
+  const closers: (() => void)[] = [];
+  const udp = { snmp_trap: [] as BoundUdp[] };
+  const tcp = { bmp: [] as BoundTcp[], bgp: [] as BoundTcp[] };
+  for (const l of o.listens) {
+    const opened = l.kind === 'udp' ? await openUdpSocket(l.spec, { native, clock: context.clock }) : await openTcpListener(l.spec, { native, clock: context.clock });
+    if (!opened.ok) {
+      problems.push(`socket not bound: ${opened.problem.text}`);
+      continue;
+    }
+    closers.push(() => opened.value.close());
+    const vip = l.vip;
+    if (l.kind === 'udp') {
+      const socket = opened.value as UdpSocket;
+      if (vip !== undefined) watchUdp(socket, () => o.onPacket(vip));
+      udp.snmp_trap.push({ spec: l.spec, socket, ack: l.ack });
+    } else {
+      const listener = opened.value as TcpListener;
+      if (vip !== undefined) watchTcp(listener, () => o.onPacket(vip));
+      tcp[l.collector as 'bmp' | 'bgp'].push({ spec: l.spec, listener });
+    }
+  }
+  const named: [string, Collector][] = [];
+  const { snmp_trap, bmp, bgp, gnmi } = config.collectors;
+  let snmp: SnmpTrapCollector | undefined;
+  if (snmp_trap) {
+    snmp = new SnmpTrapCollector(snmp_trap, udp.snmp_trap, context);
+    named.push(['snmp_trap', snmp]);
+  }
+  if (bmp) named.push(['bmp', new BmpCollector(bmp, tcp.bmp, context)]);
+  if (bgp) named.push(['bgp', new BgpCollector(context, bgp, tcp.bgp)]);
+  if (gnmi) named.push(['gnmi', new GnmiCollector(context, gnmi)]);
+  return {
+    list: named.map((n) => n[1]),
+    named,
+    problems,
+    reconfigure: (next) => {
+      if (next.collectors.snmp_trap) snmp?.reconfigure(next.collectors.snmp_trap);
+    },
+    close: () => {
+      for (const close of closers) close();
+    },
+  };
+}
+
+/** Notes that a VIP is in use, once a batch. */
+function watchUdp(socket: UdpSocket, seen: () => void): void {
+  const start = socket.start.bind(socket);
+  socket.start = (onBatch) =>
+    start((batch, count) => {
+      seen();
+      onBatch(batch, count);
+    });
+}
+
+/** Streams are in use while they deliver. */
+function watchTcp(listener: TcpListener, seen: () => void): void {
+  const start = listener.start.bind(listener);
+  listener.start = (onConnection) =>
+    start((c) => {
+      seen();
+      onConnection(c);
+      const onData = c.onData;
+      c.onData = (chunk) => {
+        seen();
+        onData(chunk);
+      };
+    });
+}

@@ -1,0 +1,163 @@
+/**
+ * `tidegate explain DEVICE`: what is known of a device and, for everything that stands between it and Kafka, the cause and the fix.
+ * Pure: it is handed what was gathered.
+ */
+import type { Config } from '../config/schema.ts';
+import { formatEndpoint, normaliseIp } from '../core/ip.ts';
+import { formatDuration } from '../core/units.ts';
+import type { DeviceTable } from '../inventory/inventory.ts';
+import { REFUSAL_CODES } from '../telemetry/codes.ts';
+import type { Refusal } from '../telemetry/refusals.ts';
+import type { Sample } from '../telemetry/registry.ts';
+import type { Listen, WorkerStatus } from './messages.ts';
+
+export interface Finding {
+  /** What part of the way it concerns. */
+  at: 'device' | 'access' | 'socket' | 'kernel' | 'spool' | 'export' | 'vip' | 'process';
+  severity: 'ok' | 'note' | 'problem';
+  cause: string;
+  fix?: string;
+  count?: number;
+  since?: string;
+  last?: string;
+}
+
+export interface ExplainInput {
+  device: string;
+  config: Config;
+  inventory: DeviceTable;
+  refusals: Refusal[];
+  workers: WorkerStatus[];
+  silent: string[];
+  lb: Record<string, unknown>;
+  listens: Listen[];
+  samples: Sample[];
+  nowMs: number;
+}
+
+export interface Explanation {
+  device: string;
+  known: { id: string; name: string }[];
+  addresses: string[];
+  findings: Finding[];
+}
+
+export function explain(i: ExplainInput): Explanation {
+  const known = i.inventory.find(i.device);
+  const addresses = new Set<string>();
+  const plain = normaliseIp(i.device.includes('|') ? i.device.slice(i.device.indexOf('|') + 1) : i.device);
+  if (plain !== undefined) addresses.add(plain);
+  for (const d of known) for (const [, address] of i.inventory.addressesOf(d.id)) addresses.add(address);
+  const findings: Finding[] = [
+    ...deviceFindings(i, known.length, addresses),
+    ...refusalFindings(i, addresses),
+    ...nodeFindings(i),
+    ...exportFindings(i),
+    ...vipFindings(i),
+  ];
+  if (!findings.some((f) => f.severity === 'problem')) {
+    findings.push({ at: 'device', severity: 'ok', cause: 'nothing on this node stands in the way; if nothing arrives, the device does not send here: look at its configuration, its route to the VIP and at filters between' });
+  }
+  return { device: i.device, known: known.map((d) => ({ id: d.id, name: d.name })), addresses: [...addresses], findings };
+}
+
+function deviceFindings(i: ExplainInput, known: number, addresses: Set<string>): Finding[] {
+  if (known > 0) return [];
+  const where = i.config.inventory ? `add it to ${i.config.inventory.file}` : 'configure inventory: {file: …} with it';
+  return [
+    {
+      at: 'device',
+      severity: 'note',
+      cause: `unknown device: the inventory has no entry for ${i.device}; its events carry the key network|address${addresses.size === 0 ? ', and no address is known to look refusals up by' : ''}`,
+      fix: `${where}: {id, match: [{address: ${[...addresses][0] ?? 'ADDRESS'}}]}`,
+    },
+  ];
+}
+
+function refusalFindings(i: ExplainInput, addresses: Set<string>): Finding[] {
+  return i.refusals
+    .filter((r) => addresses.has(r.source))
+    .map((r) => ({
+      at: 'access' as const,
+      severity: 'problem' as const,
+      cause: `${r.collector} refuses what comes from ${r.source} (network ${r.network}): ${r.code}: ${REFUSAL_CODES[r.code].reason}${r.detail === undefined ? '' : ` (${r.detail})`}`,
+      fix: REFUSAL_CODES[r.code].fix,
+      count: r.count,
+      since: new Date(r.first).toISOString(),
+      last: new Date(r.last).toISOString(),
+    }));
+}
+
+function nodeFindings(i: ExplainInput): Finding[] {
+  const out: Finding[] = [];
+  for (const name of i.silent)
+    out.push({ at: 'process', severity: 'problem', cause: `${name} does not answer`, fix: 'it is restarted when it stays silent; see the log for why' });
+  if (i.listens.length === 0)
+    out.push({ at: 'socket', severity: 'problem', cause: 'no listener is configured', fix: 'configure collectors: with a listen address each' });
+  for (const w of i.workers)
+    for (const reason of w.hard)
+      out.push({
+        at: /bound|polled|socket/.test(reason) ? 'socket' : /disk|sync|spool/.test(reason) ? 'spool' : 'process',
+        severity: 'problem',
+        cause: `worker ${w.index}: ${reason}`,
+        fix: /bound|socket/.test(reason) ? `free the address or correct it: ${i.listens.map((l) => formatEndpoint(l.spec.address, l.spec.port)).join(', ')}` : 'see the log of this node',
+      });
+  for (const w of i.workers) for (const reason of w.soft) out.push({ at: 'spool', severity: 'note', cause: `worker ${w.index}: ${reason}` });
+  for (const [name, labels, value] of i.samples) {
+    if (name !== 'tidegate_lost_events_total' || value === 0) continue;
+    if (labels.includes('reason="kernel"'))
+      out.push({
+        at: 'kernel',
+        severity: 'problem',
+        cause: `the kernel dropped ${value} datagrams because a socket's buffer was full (${labels})`,
+        fix: 'raise net.core.rmem_max, give the process CAP_NET_ADMIN, or add workers',
+        count: value,
+      });
+    if (labels.includes('reason="shed"'))
+      out.push({ at: 'spool', severity: 'problem', cause: `${value} events were shed because the spool was full (${labels})`, fix: 'restore Kafka, or enlarge spool.max_bytes', count: value });
+  }
+  return out;
+}
+
+function exportFindings(i: ExplainInput): Finding[] {
+  const seen = new Set<string>();
+  const out: Finding[] = [];
+  for (const w of i.workers) {
+    for (const e of w.exporters) {
+      for (const p of e.problems) {
+        const cause = `exporter ${e.exporter}: ${p.topic === '' ? '' : `${p.topic}: `}${p.problem}`;
+        if (seen.has(cause)) continue;
+        seen.add(cause);
+        out.push({ at: 'export', severity: 'problem', cause: `${cause} (for ${formatDuration(i.nowMs - p.since)}); nothing is lost while the spool has room`, fix: p.fix, since: new Date(p.since).toISOString() });
+      }
+    }
+  }
+  return out;
+}
+
+interface PeerView {
+  address?: string;
+  peer?: string;
+  state?: string;
+  reason?: string;
+  last_error?: string;
+}
+
+function vipFindings(i: ExplainInput): Finding[] {
+  const out: Finding[] = [];
+  if (i.config.lb.vips.length === 0) return out;
+  const decision = i.lb.decision as { grade?: string; reasons?: string[] } | undefined;
+  if (decision?.grade !== undefined && decision.grade !== 'full')
+    out.push({ at: 'vip', severity: 'problem', cause: `this node is ${decision.grade} for its VIPs: ${(decision.reasons ?? []).join('; ') || 'no reason given'}`, fix: 'remove the reason; the VIP comes back by itself after lb.rise' });
+  for (const p of (i.lb.peers as PeerView[] | undefined) ?? []) {
+    if (p.state === 'Established') continue;
+    const why = p.reason ?? p.last_error;
+    out.push({
+      at: 'vip',
+      severity: 'problem',
+      cause: `the BGP session to ${p.address ?? p.peer} is ${p.state ?? 'not there'}, not Established${why === undefined || why === '' ? '' : `: ${why}`}; that router has no route to this node`,
+      fix: 'compare AS numbers, addresses, multihop and filters (TCP 179) on both ends; `tidegate lb status` follows it',
+    });
+  }
+  return out;
+}

@@ -1,0 +1,156 @@
+/** Entry of the speaker process. When its channel to the supervisor closes it withdraws and exits: closed sessions are the withdraw. */
+import { readFileSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { networkInterfaces, setPriority } from 'node:os';
+import { systemClock } from '../core/clock.ts';
+import type { Addresses, AddressStore, InterfaceAddress } from '../lb/addresses.ts';
+import { addressDriver } from '../net/address.ts';
+import { loadNative } from '../net/native.ts';
+import { createDial } from '../net/tcp.ts';
+import { listenUnix } from '../net/unix.ts';
+import { makeLogger } from '../telemetry/log.ts';
+import { Registry } from '../telemetry/registry.ts';
+import type { FromSpeaker, SpeakerInit, ToSpeaker } from './messages.ts';
+import { Speaker } from './speaker.ts';
+
+const BEAT_MS = 200;
+const STORE = 'addresses.json';
+
+let speaker: Speaker | undefined;
+
+function send(m: FromSpeaker): void {
+  if (process.connected) process.send!(m, undefined, undefined, () => {});
+}
+
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+
+process.on('disconnect', () => {
+  const giveUp = setTimeout(() => process.exit(0), 2000);
+  void (speaker?.abandon('the supervisor is gone') ?? Promise.resolve()).finally(() => {
+    clearTimeout(giveUp);
+    process.exit(0);
+  });
+});
+
+process.on('message', (message) => {
+  const m = message as ToSpeaker;
+  switch (m.kind) {
+    case 'init':
+      void run(m);
+      return;
+    case 'ask':
+      send({ kind: 'answer', id: m.id, value: speaker?.status() ?? {} });
+      return;
+    case 'drain':
+      speaker?.drain(m.reason);
+      return;
+    case 'undrain':
+      speaker?.undrain();
+      return;
+    case 'stop':
+      void (speaker?.stop(m.reason) ?? Promise.resolve()).finally(() => {
+        send({ kind: 'stopped' });
+        setTimeout(() => process.exit(0), 20);
+      });
+      return;
+  }
+});
+
+async function run(init: SpeakerInit): Promise<void> {
+  const { config } = init;
+  process.chdir(init.dataDir);
+  const log = makeLogger({ level: config.log.level, tty: init.logTty, fields: { process: 'speaker' } });
+  const native = loadNative();
+  const registry = new Registry();
+  try {
+    raisePriority();
+    speaker = new Speaker({
+      config: config.lb,
+      node: config.node,
+      workers: init.workers,
+      clock: systemClock,
+      log,
+      metrics: registry,
+      dial: createDial({ native }),
+      addresses: kernelAddresses(config.lb.interface),
+      store: fileStore(),
+      onEvent: ({ ...data }) => send({ kind: 'event', event: { type: 'system.v1', data } }),
+    });
+    const channel = await listenUnix(
+      init.socket,
+      (peer) => {
+        let worker: number | undefined;
+        peer.onMessage = (renewal) => {
+          if (speaker!.renewal(renewal)) worker = (renewal as { worker: number }).worker;
+        };
+        peer.onClose = () => {
+          if (worker !== undefined) speaker!.channelClosed(worker);
+        };
+      },
+      init.gid,
+    );
+    if (!channel.ok) throw new Error(`lease channel ${init.socket}: ${channel.text}`);
+    await speaker.start();
+    send({ kind: 'up' });
+    const beat = (): void => {
+      send({ kind: 'beat', decision: speaker!.vipz(), samples: registry.snapshot() });
+      systemClock.setTimeout(beat, BEAT_MS);
+    };
+    beat();
+  } catch (e) {
+    log.error({ error: (e as Error).message }, 'the speaker cannot run');
+    send({ kind: 'fatal', message: (e as Error).message });
+    setTimeout(() => process.exit(1), 100);
+  }
+}
+
+/** Sessions must not be lost because the workers are busy. */
+function raisePriority(): void {
+  try {
+    setPriority(-10);
+  } catch {
+    // Not allowed here: the speaker runs at normal priority.
+  }
+}
+
+function kernelAddresses(iface: string): Addresses {
+  const driver = addressDriver(loadNative());
+  const fail = (r: { ok: boolean; text?: string }): void => {
+    if (!r.ok) throw new Error(r.text);
+  };
+  return {
+    async list() {
+      const names = new Set([iface, ...Object.keys(networkInterfaces())]);
+      const out: InterfaceAddress[] = [];
+      for (const name of names) {
+        const r = await driver.list(name);
+        if (r.ok) for (const prefix of r.prefixes) out.push({ prefix, interface: name });
+        else if (name === iface) throw new Error(r.text);
+      }
+      return out;
+    },
+    add: async (prefix, name) => fail(await driver.add(name, prefix, true)),
+    remove: async (prefix, name) => fail(await driver.remove(name, prefix)),
+  };
+}
+
+/** The record of our addresses, replaced as a whole and durable before an address is added. */
+function fileStore(): AddressStore {
+  return {
+    async load() {
+      try {
+        return JSON.parse(readFileSync(STORE, 'utf8')) as InterfaceAddress[];
+      } catch {
+        return [];
+      }
+    },
+    async save(ours) {
+      const next = await open(`${STORE}.new`, 'w', 0o600);
+      await next.writeFile(JSON.stringify(ours));
+      await next.datasync();
+      await next.close();
+      await rename(`${STORE}.new`, STORE);
+    },
+  };
+}

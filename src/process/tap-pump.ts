@@ -1,0 +1,51 @@
+/** Live events for `tidegate tap`: formatted only while somebody follows, sent in small batches, never waited for. */
+import type { Clock } from '../core/clock.ts';
+import { eventSource } from '../event/envelope.ts';
+import type { EventPipeline } from '../pipeline/pipeline.ts';
+import type { TapFilter, TappedEvent } from './messages.ts';
+import { matchesTap } from './tap.ts';
+
+const BATCH = 500;
+const EVERY_MS = 50;
+/** Events waiting to be sent; beyond that the tap skips. */
+const LIMIT = 10_000;
+
+export class TapPump {
+  private readonly clock: Clock;
+  private readonly out: (events: TappedEvent[]) => void;
+  private waiting: TappedEvent[] = [];
+  private armed = false;
+
+  constructor(clock: Clock, out: (events: TappedEvent[]) => void) {
+    this.clock = clock;
+    this.out = out;
+  }
+
+  /** Follows what passes the filter; undefined ends it. */
+  follow(filter: TapFilter | undefined, pipeline: EventPipeline, node: string): void {
+    if (!filter) {
+      pipeline.setTap(undefined);
+      this.waiting = [];
+      return;
+    }
+    pipeline.setTap((e) => {
+      if (this.waiting.length >= LIMIT || !matchesTap(filter, e.type, e.device.id, e.device.name)) return;
+      const head = JSON.stringify({ specversion: '1.0', id: e.id, source: eventSource(e.type), type: e.type, time: e.at, subject: e.device.id, tidegatenode: node });
+      this.waiting.push({ type: e.type, deviceId: e.device.id, deviceName: e.device.name, line: `${head.slice(0, -1)},"data":${e.json}}` });
+      if (!this.armed) {
+        this.armed = true;
+        this.clock.setTimeout(() => this.flush(), EVERY_MS);
+      }
+    });
+  }
+
+  private flush(): void {
+    this.armed = false;
+    if (this.waiting.length === 0) return;
+    this.out(this.waiting.splice(0, BATCH));
+    if (this.waiting.length) {
+      this.armed = true;
+      this.clock.setTimeout(() => this.flush(), 1);
+    }
+  }
+}

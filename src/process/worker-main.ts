@@ -1,0 +1,45 @@
+/** Entry of a worker process: the first message says who it is. When the channel to the supervisor closes it syncs and exits. */
+import { systemClock } from '../core/clock.ts';
+import { loadNative } from '../net/native.ts';
+import { makeLogger } from '../telemetry/log.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import { Worker } from './worker.ts';
+
+let worker: Worker | undefined;
+
+function send(m: FromWorker): void {
+  if (process.connected) process.send!(m, undefined, undefined, () => {});
+}
+
+// A signal to the group (Ctrl-C) is the supervisor's to answer: it ends the workers in order.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+
+process.on('disconnect', () => {
+  void (worker?.abandon() ?? Promise.resolve()).finally(() => process.exit(0));
+});
+
+process.on('message', (message) => {
+  const m = message as ToWorker;
+  if (m.kind !== 'init') {
+    worker?.handle(m);
+    if (m.kind === 'stop') void worker?.stopped.then(() => process.disconnect?.());
+    return;
+  }
+  const log = makeLogger({ level: m.config.log.level, tty: m.logTty, fields: { worker: m.index } });
+  process.chdir(m.dataDir);
+  loadNative();
+  worker = new Worker(m, systemClock, log, send);
+  worker
+    .open()
+    .then(() => {
+      send({ kind: 'bound', boot: worker!.boot });
+      worker!.beat();
+    })
+    .catch((e: Error) => {
+      log.error({ error: e.message }, 'the worker cannot run');
+      send({ kind: 'fatal', message: e.message });
+      process.exitCode = 1;
+      setTimeout(() => process.exit(1), 100);
+    });
+});

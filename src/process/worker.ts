@@ -1,0 +1,307 @@
+/**
+ * An ingest worker: its sockets, its collectors, its shard of the spool, its exporters (in a thread of their own).
+ *
+ *   sockets ─► collectors ─► pipeline ─► spool ══ fdatasync ══► export thread ─► Kafka
+ *      ▲                        │            │                        │
+ *      └── Response ◄─ receipts ◄── spooled ─┴──────── exported ◄─────┘
+ *
+ * The lease is renewed from the loop that reads the sockets: if it stands still, so does the lease, and the VIP goes elsewhere.
+ */
+import { shortHash } from '../core/hash.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import type { Collector } from '../collectors/collector.ts';
+import type { Config } from '../config/schema.ts';
+import type { Device, EventClass } from '../event/types.ts';
+import { EVENT_CLASSES } from '../event/types.ts';
+import { DeviceTable } from '../inventory/inventory.ts';
+import { EventPipeline } from '../pipeline/pipeline.ts';
+import { Quota } from '../spool/quota.ts';
+import { Spool } from '../spool/spool.ts';
+import { Refusals } from '../telemetry/refusals.ts';
+import { Registry } from '../telemetry/registry.ts';
+import { REFUSAL_CODES } from '../telemetry/codes.ts';
+import { buildCollectors, type BuiltCollectors } from './collectors.ts';
+import { ExportHost } from './export-host.ts';
+import { HealthMeter } from './health.ts';
+import { LeaseChannel } from './lease-channel.ts';
+import { Manifests } from './manifests.ts';
+import type { FromWorker, Question, Renewal, SystemEvent, ToWorker, WorkerInit, WorkerStatus } from './messages.ts';
+import { dropTo } from './privileges.ts';
+import { TapPump } from './tap-pump.ts';
+
+export class Worker {
+  readonly registry = new Registry();
+  private readonly init: WorkerInit;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly send: (m: FromWorker) => void;
+  private readonly inventory: DeviceTable;
+  private readonly refusals: Refusals;
+  private readonly self: Device;
+  private config: Config;
+  private spool!: Spool;
+  private pipeline!: EventPipeline;
+  private quota!: Quota;
+  private exports!: ExportHost;
+  private manifests!: Manifests;
+  private collectors!: BuiltCollectors;
+  private health!: HealthMeter;
+  private lease!: LeaseChannel;
+  private readonly tapPump: TapPump;
+  private readonly vips: Record<string, number> = {};
+  /** Resolves when `stop` has done its work. */
+  readonly stopped: Promise<void>;
+  private finish: () => void = () => {};
+  private counter = 0;
+  private draining = false;
+  private stopping = false;
+
+  constructor(init: WorkerInit, clock: Clock, log: Logger, send: (m: FromWorker) => void) {
+    this.init = init;
+    this.clock = clock;
+    this.log = log;
+    this.send = send;
+    this.config = init.config;
+    this.inventory = new DeviceTable(init.inventory);
+    this.refusals = new Refusals(this.registry, clock);
+    this.refusals.onFirst = (r) =>
+      log.warn(
+        { collector: r.collector, source: r.source, network: r.network, code: r.code, detail: r.detail, fix: REFUSAL_CODES[r.code].fix },
+        `refused: ${REFUSAL_CODES[r.code].reason}`,
+      );
+    this.self = { id: `node|${init.config.node}`, name: init.config.node };
+    this.stopped = new Promise((resolve) => {
+      this.finish = resolve;
+    });
+    this.tapPump = new TapPump(clock, (events) => send({ kind: 'tapped', events }));
+  }
+
+  /** Recovers the shard and binds everything; nothing is read yet. Rejects where the worker cannot run. */
+  async open(): Promise<void> {
+    const { init, clock, log, registry } = this;
+    const { config } = init;
+    // Everything that has to be loaded from places the user may not read is loaded before root is given up.
+    this.exports = await ExportHost.load(log);
+    if (init.uid !== undefined && init.gid !== undefined) dropTo({ uid: init.uid, gid: init.gid });
+    const durable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');
+    this.spool = await Spool.open({
+      dir: init.shard,
+      quarantineDir: 'quarantine',
+      worker: init.index,
+      site: config.site,
+      node: config.node,
+      clock,
+      log,
+      metrics: registry,
+      boot: clock.wallMicros(),
+      limits: { maxBytes: config.spool.max_bytes, retain: config.spool.retain, shards: init.of, durable },
+      exported: this.exports.knownMarks(init.shard),
+    });
+    this.quota = new Quota({ maxBytes: config.spool.max_bytes, highWater: config.spool.high_water, lowWater: config.spool.low_water, maxUnsynced: config.spool.max_unsynced_bytes });
+    this.manifests = new Manifests({ clock, boot: this.spool.boot, worker: init.index, shard: init.shard, emit: (data) => this.say({ type: 'system.v1', data }) });
+    this.pipeline = new EventPipeline({
+      spool: this.spool,
+      metrics: registry,
+      site: config.site,
+      node: config.node,
+      worker: init.index,
+      hasDurableExporter: durable,
+      maxUnsyncedBytes: config.spool.max_unsynced_bytes,
+      accepts: (kind) => this.quota.accepts(kind),
+      onRecord: (cls, seq, crc) => this.manifests.add(cls, seq, crc),
+      onDurable: (cls, end) => {
+        this.exports.durable(cls, end, this.spool.durableSeq(cls));
+        this.measureQuota();
+      },
+      nowMs: () => clock.nowMs(),
+    });
+    this.exports.start({
+      init,
+      boot: this.spool.boot,
+      ends: Object.fromEntries(EVENT_CLASSES.map((c) => [c, this.spool.durableEnd(c)])) as never,
+      onExported: (cls, seqs) => this.pipeline.exported(cls, seqs),
+      onLowWater: (cls, position) => {
+        this.spool.exportedUpTo(cls, position);
+        this.measureQuota();
+      },
+      onLines: (text) => this.send({ kind: 'lines', text }),
+      metrics: registry,
+    });
+    this.collectors = await buildCollectors({
+      config,
+      listens: init.listens,
+      context: {
+        clock,
+        log,
+        metrics: registry,
+        refusals: this.refusals,
+        pipeline: this.pipeline,
+        inventory: this.inventory,
+        worker: init.index,
+        workers: init.of,
+      },
+      onPacket: (vip) => {
+        this.vips[vip] = clock.wallMs();
+      },
+    });
+    this.health = new HealthMeter({ clock, config, spool: this.spool, quota: this.quota, registry });
+    this.lease = new LeaseChannel(init.speakerSocket, clock);
+    this.manifests.recover(log);
+  }
+
+  get boot(): number {
+    return this.spool.boot;
+  }
+
+  /** Begins to read. */
+  start(): void {
+    for (const c of this.collectors.list) c.start();
+    this.manifests.start();
+  }
+
+  /** Renews the lease and reports; runs until the worker stops. */
+  beat(): void {
+    if (this.stopping) return;
+    this.measureQuota();
+    const { hard, soft } = this.health.measure(this.collectors.list, this.collectors.problems, this.draining);
+    const renewal: Renewal = {
+      kind: 'renewal',
+      worker: this.init.index,
+      of: this.init.of,
+      boot: this.spool.boot,
+      counter: ++this.counter,
+      hard,
+      soft,
+      vips: this.vips,
+    };
+    this.lease.send(renewal);
+    this.exports.report();
+    this.send({ ...renewal, samples: this.registry.snapshot(), usage: this.spool.usage() });
+    this.clock.setTimeout(() => this.beat(), this.config.lb.lease.interval);
+  }
+
+  /** A message of the supervisor. */
+  handle(m: ToWorker): void {
+    switch (m.kind) {
+      case 'start':
+        this.start();
+        return;
+      case 'node-usage':
+        this.others = m.others;
+        this.measureQuota();
+        return;
+      case 'ask':
+        this.send({ kind: 'answer', id: m.id, value: this.answer(m.question) });
+        return;
+      case 'inventory':
+        this.inventory.replace(m.entries);
+        return;
+      case 'reconfigure':
+        this.config = m.config;
+        this.collectors.reconfigure(m.config);
+        return;
+      case 'emit':
+        this.say(m.event);
+        return;
+      case 'tap':
+        this.tapPump.follow(m.filter, this.pipeline, this.config.node);
+        return;
+      case 'lines-written':
+        this.exports.linesWritten();
+        return;
+      case 'draining':
+        this.draining = m.on;
+        return;
+      case 'stop':
+        void this.stop(m.deadlineMs);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** Sessions close, receipts finish, the spool is synced, and as much as the deadline allows goes to Kafka. */
+  async stop(deadlineMs: number): Promise<void> {
+    if (this.stopping) return;
+    this.stopping = true;
+    for (const c of this.collectors.list) c.quiesce();
+    await Promise.all(this.collectors.list.map((c) => c.stop()));
+    this.collectors.close();
+    this.manifests.finish();
+    await this.spool.flush();
+    await this.exports.stop(deadlineMs);
+    this.lease.close();
+    await this.spool.close().catch((e: Error) => this.log.error({ error: e.message }, 'the spool could not be closed properly'));
+    this.send({ ...this.lastWords() });
+    this.send({ kind: 'stopped' });
+    this.finish();
+  }
+
+  /** The supervisor is gone: nothing more is announced or read; what was received is made durable. */
+  async abandon(): Promise<void> {
+    if (this.stopping) return;
+    this.stopping = true;
+    this.lease?.close();
+    this.collectors?.close();
+    await this.spool?.flush();
+  }
+
+  private lastWords(): FromWorker {
+    return {
+      kind: 'renewal',
+      worker: this.init.index,
+      of: this.init.of,
+      boot: this.spool.boot,
+      counter: ++this.counter,
+      hard: ['stopped'],
+      soft: [],
+      vips: this.vips,
+      samples: this.registry.snapshot(),
+      usage: this.spool.usage(),
+    };
+  }
+
+  private others: Record<EventClass, { bytes: number; unexported: number }> | undefined;
+
+  private measureQuota(): void {
+    const own = this.spool.usage();
+    const unexported = {} as Record<EventClass, number>;
+    for (const cls of EVENT_CLASSES) unexported[cls] = own[cls].unexported + (this.others?.[cls].unexported ?? 0);
+    this.quota.update(unexported, this.spool.unsyncedBytes);
+  }
+
+  /** An event of tidegate itself. */
+  private say(e: SystemEvent): void {
+    const micros = this.clock.wallMicros();
+    const sec = Math.floor(micros / 1_000_000);
+    this.pipeline.emit({
+      type: e.type,
+      sec,
+      nsec: (micros - sec * 1_000_000) * 1000,
+      network: 'default',
+      device: this.self,
+      contentId: shortHash(JSON.stringify([e.type, e.data])),
+      shed: 'system',
+      data: e.data,
+    });
+  }
+
+  private answer(q: Question): unknown {
+    if (q.what === 'refusals') return { refusals: this.refusals.list(q.source) };
+    const { hard, soft } = this.health.last;
+    const status: WorkerStatus = {
+      index: this.init.index,
+      boot: this.spool.boot,
+      pid: process.pid,
+      collectors: Object.fromEntries(this.collectors.named.map(([name, c]: [string, Collector]) => [name, c.status()])),
+      exporters: this.exports.progress,
+      spool: this.spool.usage(),
+      hard,
+      soft,
+      waiting: this.pipeline.waiting(),
+      draining: this.exports.olderShards,
+    };
+    return status;
+  }
+}
