@@ -65,12 +65,14 @@ function vitest(project) {
 }
 
 /** What the lab needs and this machine has not. */
-function missing() {
+async function missing() {
   const peers = JSON.parse(readFileSync(join(repo, 'test/lab/peers.json'), 'utf8'));
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidegate-lab/bin');
   const folders = [cache, '/usr/lib/frr', '/usr/sbin', '/sbin', ...env.PATH.split(delimiter)];
   const names = [...Object.keys(peers.commands), ...Object.keys(peers.go)];
   const absent = names.filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
+  const { kafkaMissing } = await import('./lab/install-kafka.mjs');
+  if (kafkaMissing() !== undefined) absent.push('kafka');
   return process.getuid?.() === 0 ? absent : ['root', ...absent];
 }
 
@@ -83,7 +85,7 @@ if (install) {
   lab = check('lab: install', process.execPath, [join(repo, 'test/lab/install.mjs')]);
   env.TIDEGATE_LAB_REQUIRED = '1';
 } else {
-  const absent = missing();
+  const absent = await missing();
   lab = absent.length === 0;
   if (!lab) {
     console.log(`Skipped: the lab tests (test/lab). This machine lacks: ${absent.join(' ')}`);

@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const peers = JSON.parse(readFileSync(join(here, 'peers.json'), 'utf8'));
@@ -80,10 +80,13 @@ function goPrograms() {
 }
 
 async function kafka() {
-  const file = join(here, 'install-kafka.mjs');
-  if (!existsSync(file)) return;
-  const { ensureKafka } = await import(pathToFileURL(file).href);
-  await ensureKafka();
+  const { ensureKafka } = await import('./install-kafka.mjs');
+  try {
+    await ensureKafka();
+  } catch {
+    say('the Kafka jars failed, once more');
+    await ensureKafka();
+  }
   say('Kafka broker: there');
 }
 
