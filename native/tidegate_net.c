@@ -76,9 +76,10 @@ static int64_t arg_int(napi_env env, napi_value v, int64_t otherwise) {
   return napi_get_value_int64(env, v, &n) == napi_ok ? n : otherwise;
 }
 
+/* Standard input, output and error are never ours to touch. */
 static int arg_fd(napi_env env, napi_value v) {
   int64_t n = arg_int(env, v, -1);
-  return n < 0 || n > INT32_MAX ? -1 : (int)n;
+  return n < 3 || n > INT32_MAX ? -1 : (int)n;
 }
 
 /* The bytes of a Buffer; false where it is none. */
@@ -296,7 +297,7 @@ static napi_value close_fd(napi_env env, napi_callback_info info) {
   napi_value argv[1];
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
   int fd = argc < 1 ? -1 : arg_fd(env, argv[0]);
-  return number(env, fd < 3 ? EBADF : close(fd) == 0 ? 0 : errno);
+  return number(env, fd < 0 ? EBADF : close(fd) == 0 ? 0 : errno);
 }
 
 /* setTtl(fd, family, ttl): IP_TTL or IPV6_UNICAST_HOPS. */
