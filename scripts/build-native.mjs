@@ -34,7 +34,11 @@ function headers() {
     // An optional dependency.
   }
   candidates.push(join(dirname(process.execPath), '..', 'include', 'node'));
-  for (const cache of [process.env.npm_config_devdir, join(homedir(), '.cache', 'node-gyp'), join(homedir(), '.node-gyp')]) {
+  for (const cache of [
+    process.env.npm_config_devdir,
+    join(homedir(), '.cache', 'node-gyp'),
+    join(homedir(), '.node-gyp'),
+  ]) {
     if (!cache || !existsSync(cache)) continue;
     for (const version of readdirSync(cache)) candidates.push(join(cache, version, 'include', 'node'));
   }
@@ -106,7 +110,11 @@ function main() {
   rmSync(output, { force: true });
   if (!existsSync(prebuilt)) return say(`absent: ${problem}, and none is prebuilt for ${target}`);
   const broken = loads(prebuilt);
-  say(broken ? `absent: ${problem}, and the prebuilt one does not load: ${broken}` : `prebuilt for ${target} is used (${problem})`);
+  say(
+    broken
+      ? `absent: ${problem}, and the prebuilt one does not load: ${broken}`
+      : `prebuilt for ${target} is used (${problem})`,
+  );
 }
 
 try {
