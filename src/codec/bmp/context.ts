@@ -28,3 +28,16 @@ export function monitoringContext(
   const addPath = new Set([...addPathFamilies(from, 'send')].filter((f) => readable.has(f)));
   return { as4, addPath, extendedMessage };
 }
+
+/**
+ * Some exporters negotiate ADD-PATH with their peers and yet leave the path identifiers out of Route Monitoring (FRRouting says so
+ * in its documentation). Their NLRI would often parse with identifiers too, as other routes, so this is decided by who speaks.
+ */
+export function omitsPathIds(sysDescr: string | undefined): boolean {
+  return sysDescr?.startsWith('FRRouting') ?? false;
+}
+
+/** The same context for messages without path identifiers. */
+export function withoutPathIds(ctx: BgpContext): BgpContext {
+  return { ...ctx, addPath: new Set() };
+}

@@ -7,11 +7,11 @@ import { encodeNotification } from '../bgp/notification.ts';
 import { encodeOpen } from '../bgp/open.ts';
 import type { BgpContext, Capability, OpenMessage } from '../bgp/types.ts';
 import { encodeEndOfRib, encodeUpdate } from '../bgp/update.ts';
-import { monitoringContext } from './context.ts';
+import { monitoringContext, omitsPathIds, withoutPathIds } from './context.ts';
 import { decodeBmp } from './decode.ts';
 import { encodeInitiation, encodePeerDown, encodePeerUp, encodeRouteMonitoring, encodeTermination } from './encode.ts';
 import { bmpFramer } from './frame.ts';
-import { peerDownReason } from './names.ts';
+import { INIT_SYS_DESCR, peerDownReason } from './names.ts';
 import { type PeerInput, peerIdentity, peerKey, ribView } from './peer.ts';
 import type { BmpMessage, PeerHeader, Tlv } from './types.ts';
 
@@ -22,9 +22,15 @@ interface Opens {
   received: OpenMessage | undefined;
 }
 
+/** What earlier messages decide of later ones. */
+interface Session {
+  peers: Map<string, Opens>;
+  withoutPathIds: boolean;
+}
+
 /** Every message of `bytes` in turn, read as one session: a Peer Up decides how the peer's UPDATEs are read. Ends where the framing is lost. */
 export function describeBmp(bytes: Buffer): Described[] {
-  const peers = new Map<string, Opens>();
+  const session: Session = { peers: new Map(), withoutPathIds: false };
   const out: Described[] = [];
   for (let pos = 0; pos < bytes.length; ) {
     const length = frame(bytes, pos, bytes.length);
@@ -34,13 +40,18 @@ export function describeBmp(bytes: Buffer): Described[] {
     }
     const end = length === 0 || length > bytes.length - pos ? bytes.length : pos + length;
     const message = decodeBmp(bytes.subarray(pos, end));
-    out.push(isDecodeError(message) ? refused(message, pos) : { ok: true, message: describe(message, peers) });
+    out.push(isDecodeError(message) ? refused(message, pos) : { ok: true, message: describe(message, session) });
     pos = end;
   }
   return out;
 }
 
-function describe(m: BmpMessage, peers: Map<string, Opens>): object {
+function describe(m: BmpMessage, session: Session): object {
+  const { peers } = session;
+  if (m.kind === 'initiation') {
+    const sysDescr = m.tlvs.find((t) => t.type === INIT_SYS_DESCR)?.value.toString();
+    session.withoutPathIds = omitsPathIds(sysDescr);
+  }
   if (m.kind === 'initiation' || m.kind === 'termination') return { kind: m.kind, tlvs: m.tlvs.map(tlv) };
   const head = { kind: m.kind, peer: peer(m.peer) };
   switch (m.kind) {
@@ -72,7 +83,8 @@ function describe(m: BmpMessage, peers: Map<string, Opens>): object {
     case 'route-monitoring': {
       const opens = peers.get(peerKey(m.peer)) ?? peers.get(peerKey(m.peer, true));
       const ctx = monitoringContext(m.peer.type, m.peer.flags, opens?.sent, opens?.received);
-      return { ...head, view: ribView(m.peer.type, m.peer.flags), pdu: pdu(m.pdu, ctx) };
+      const readAs = session.withoutPathIds ? withoutPathIds(ctx) : ctx;
+      return { ...head, view: ribView(m.peer.type, m.peer.flags), pdu: pdu(m.pdu, readAs) };
     }
     case 'route-mirroring':
       return { ...head, tlvs: m.tlvs.map(tlv) };

@@ -1,5 +1,5 @@
 /** The BMP codec: bytes to typed messages and back, without state. */
-export { monitoringContext } from './context.ts';
+export { monitoringContext, omitsPathIds, withoutPathIds } from './context.ts';
 export { decodeBmp } from './decode.ts';
 export {
   encodeInitiation,

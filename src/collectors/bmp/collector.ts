@@ -11,7 +11,7 @@ import type { BmpConfig } from './config.ts';
 import { type BmpEffect, BmpMachine } from './machine.ts';
 
 /** What a session reads of the configuration. */
-export type BmpLimits = Pick<BmpConfig, 'max_message' | 'max_sessions' | 'max_peers'>;
+export type BmpLimits = Pick<BmpConfig, 'max_message' | 'max_sessions' | 'max_peers' | 'path_ids'>;
 
 export class BmpCollector implements Collector {
   private readonly bound: readonly BoundTcp[];
@@ -68,7 +68,7 @@ export class BmpCollector implements Collector {
     const session = new BmpSession(
       network,
       connection,
-      this.limits.max_peers,
+      this.limits,
       this.frame,
       this.ctx,
       this.received,
@@ -105,7 +105,7 @@ class BmpSession {
   constructor(
     network: string,
     connection: Connection,
-    maxPeers: number,
+    limits: BmpLimits,
     frame: Framer,
     ctx: CollectorContext,
     received: Handle,
@@ -122,7 +122,13 @@ class BmpSession {
     this.hints = { network, address };
     this.device = ctx.inventory.resolve(this.hints);
     this.inventoryVersion = ctx.inventory.version;
-    this.machine = new BmpMachine({ address, port, epoch: this.epoch, maxPeers });
+    this.machine = new BmpMachine({
+      address,
+      port,
+      epoch: this.epoch,
+      maxPeers: limits.max_peers,
+      pathIds: limits.path_ids,
+    });
   }
 
   begin(): void {

@@ -13,6 +13,10 @@ export const bmpConfig = z.strictObject({
   max_peers: z.number().int().min(1).max(1_000_000).default(10_000).meta({
     description: 'peers of one session; more are refused',
   }),
+  path_ids: z.enum(['auto', 'negotiated', 'never']).default('auto').meta({
+    description:
+      'whether Route Monitoring carries ADD-PATH identifiers: as the OPENs of the Peer Up say, never, or auto: as they say, except from exporters known to leave them out',
+  }),
 });
 
 export type BmpConfig = z.output<typeof bmpConfig>;

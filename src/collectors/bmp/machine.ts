@@ -9,7 +9,7 @@
 import { Buffer } from 'node:buffer';
 import { decodeBgp, INITIAL_CONTEXT } from '../../codec/bgp/message.ts';
 import type { BgpContext, OpenMessage } from '../../codec/bgp/types.ts';
-import { monitoringContext } from '../../codec/bmp/context.ts';
+import { monitoringContext, omitsPathIds, withoutPathIds } from '../../codec/bmp/context.ts';
 import { decodeBmp } from '../../codec/bmp/decode.ts';
 import { MIRROR_INFO, MIRROR_PDU, mirrorInformation } from '../../codec/bmp/names.ts';
 import { peerIdentity, peerKey, type RibView, ribView } from '../../codec/bmp/peer.ts';
@@ -59,6 +59,8 @@ export interface BmpSessionOptions {
   /** UTC microseconds at which the session was accepted. */
   epoch: number;
   maxPeers: number;
+  /** `path_ids` of the configuration. */
+  pathIds: 'auto' | 'negotiated' | 'never';
 }
 
 /** How one set of flags of a peer is read. */
@@ -83,6 +85,7 @@ export class BmpMachine {
   private readonly o: BmpSessionOptions;
   private readonly peers = new Map<string, Peer>();
   private router: RouterJson;
+  private sysDescr: string | undefined;
   private began = false;
   private terminated = false;
   private ended = false;
@@ -142,6 +145,10 @@ export class BmpMachine {
 
   private initiation(tlvs: Parameters<typeof initiationFacts>[0], out: BmpEffect[]): void {
     const facts = initiationFacts(tlvs);
+    if (facts.sysDescr !== undefined && facts.sysDescr !== this.sysDescr) {
+      this.sysDescr = facts.sysDescr;
+      for (const p of this.peers.values()) p.views.clear();
+    }
     this.identify(facts.sysName, facts.bgpId, out);
     this.begin(out);
     const fields = {
@@ -223,7 +230,9 @@ export class BmpMachine {
       peer = this.peers.get(key);
     }
     if (!peer) {
-      const { address, distinguisher, type } = peerIdentity(m.peer);
+      const { address, distinguisher, type, bgpId } = peerIdentity(m.peer);
+      // FRR says Peer Down after every failed attempt to connect; a peer that never was up cannot go down.
+      if (m.kind === 'peer-down' && bgpId === '0.0.0.0') return;
       const detail = distinguisher === undefined ? `${type} ${address}` : `${type} ${address} ${distinguisher}`;
       out.push({ kind: 'refuse', code: 'unknown-peer', detail });
       return;
@@ -291,12 +300,17 @@ export class BmpMachine {
     let v = peer.views.get(flags);
     if (!v) {
       const view = ribView(type, flags);
-      const context = monitoringContext(type, flags, peer.sent, peer.received);
+      const agreed = monitoringContext(type, flags, peer.sent, peer.received);
+      const context = this.hasPathIds() ? agreed : withoutPathIds(agreed);
       const seed = Buffer.from(JSON.stringify([routerIdentity(this.router), peer.json, view]));
       v = { view, filtered: type === PEER_LOC_RIB && (flags & FLAG_F) !== 0, context, seed };
       peer.views.set(flags, v);
     }
     return v;
+  }
+
+  private hasPathIds(): boolean {
+    return this.o.pathIds === 'negotiated' || (this.o.pathIds === 'auto' && !omitsPathIds(this.sysDescr));
   }
 
   private close(reason: string, out: BmpEffect[]): void {
