@@ -1,0 +1,331 @@
+/**
+ * The SNMP notification receiver of one worker: datagrams in, events and Responses out.
+ *
+ *   datagram ─► envelope ─► access ─► PDU ─► notification ─► (inform machine) ─► event
+ */
+import { Buffer } from 'node:buffer';
+import { decodeEnvelope, decodePdu } from '../../codec/snmp/decode.ts';
+import { responseTo } from '../../codec/snmp/encode.ts';
+import type { Envelope, Pdu } from '../../codec/snmp/message.ts';
+import { type Notification, notificationOf } from '../../codec/snmp/rfc3584.ts';
+import type { TimerHandle } from '../../core/clock.ts';
+import { shortHash } from '../../core/hash.ts';
+import { formatEndpoint, formatIp } from '../../core/ip.ts';
+import { isDecodeError } from '../../core/result.ts';
+import { rfc3339 } from '../../core/time.ts';
+import type { Datagram } from '../../net/types.ts';
+import type { RefusalCode } from '../../telemetry/codes.ts';
+import type { Handle, Histogram } from '../../telemetry/registry.ts';
+import type { BoundUdp, Collector, CollectorContext } from '../collector.ts';
+import { Access } from './access.ts';
+import type { AckMode, SnmpTrapConfig } from './config.ts';
+import { type InformEffect, type InformInput, InformMachine } from './machine.ts';
+import { informId, normalise, type Origin } from './normalise.ts';
+import { SourceTable } from './sources.ts';
+
+/** A socket and what its listener says for itself. */
+export interface BoundTrapSocket extends BoundUdp {
+  /** Overrides `ack` of the collector. */
+  ack?: AckMode;
+  /** Kernel drops of this socket that were counted before (by a worker that had it earlier). Default 0. */
+  countedDrops?: number;
+}
+
+interface Listener {
+  bound: BoundTrapSocket;
+  network: string;
+  sources: SourceTable;
+  dropsSeen: number;
+  /** Drops not yet said in an event, and since when (UTC ms). */
+  dropsUnsaid: number;
+  saidAt: number;
+}
+
+/** A Response that waits for its receipt. */
+interface Pending {
+  listener: Listener;
+  response: Buffer;
+  address: Buffer;
+  port: number;
+  local: Buffer;
+}
+
+const NAME = 'snmp_trap';
+const DROP_POLL_MS = 1000;
+/** How long drops count as a reason to prefer another node. */
+const DROP_MEMORY_MS = 5000;
+/** A stopping collector waits this long at most for the receipts of informs in flight. */
+const STOP_WAIT_MS = 1000;
+
+export class SnmpTrapCollector implements Collector {
+  private readonly ctx: CollectorContext;
+  private readonly listeners: Listener[];
+  private config: SnmpTrapConfig;
+  private access: Access;
+  private readonly machine: InformMachine;
+  private readonly pending = new Map<string, Pending>();
+  private readonly received: Handle;
+  private readonly repeated: Handle;
+  private readonly lost: Handle;
+  private readonly inFlight: Handle;
+  private readonly ackSeconds: Record<'spooled' | 'exported', Histogram>;
+  private wakeTimer: TimerHandle | undefined;
+  private dropTimer: TimerHandle | undefined;
+  private droppedAt = Number.NEGATIVE_INFINITY;
+  private stopped = false;
+  private onIdle: (() => void) | undefined;
+
+  constructor(config: SnmpTrapConfig, sockets: readonly BoundTrapSocket[], ctx: CollectorContext) {
+    this.ctx = ctx;
+    this.config = config;
+    this.access = new Access(config.communities);
+    this.machine = new InformMachine(limitsOf(config));
+    const tables = new Map<string, SourceTable>();
+    this.listeners = sockets.map((bound) => {
+      const network = bound.spec.network;
+      const sources = tables.get(network) ?? new SourceTable(network, ctx.inventory);
+      tables.set(network, sources);
+      return {
+        bound,
+        network,
+        sources,
+        dropsSeen: bound.countedDrops ?? 0,
+        dropsUnsaid: 0,
+        saidAt: ctx.clock.wallMs(),
+      };
+    });
+    this.received = ctx.metrics.handle('tidegate_received_total', { collector: NAME });
+    this.repeated = ctx.metrics.handle('tidegate_repeated_total', { collector: NAME });
+    this.lost = ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'kernel' });
+    this.inFlight = ctx.metrics.handle('tidegate_informs_in_flight');
+    this.ackSeconds = {
+      spooled: ctx.metrics.histogram('tidegate_inform_ack_seconds', { stage: 'spooled' }),
+      exported: ctx.metrics.histogram('tidegate_inform_ack_seconds', { stage: 'exported' }),
+    };
+  }
+
+  start(): void {
+    for (const l of this.listeners) {
+      l.bound.socket.start((batch, count) => {
+        for (let i = 0; i < count; i++) this.receive(l, batch[i]);
+      });
+    }
+    this.pollDrops();
+  }
+
+  /** Communities, `ack`, its budget and the limits are taken over at once; informs in flight keep what they began with. */
+  reconfigure(config: SnmpTrapConfig): void {
+    this.config = config;
+    this.access = new Access(config.communities);
+    this.inform({ kind: 'limits', ...limitsOf(config) });
+  }
+
+  /** Nothing to do: a datagram that arrives while the VIP is being withdrawn is received and answered as any other. */
+  quiesce(): void {}
+
+  /** Waits a moment for the receipts of informs in flight, so that they are answered, and closes the sockets. */
+  async stop(): Promise<void> {
+    if (this.stopped) return;
+    if (this.machine.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.ctx.clock.setTimeout(resolve, STOP_WAIT_MS);
+        this.onIdle = () => {
+          this.ctx.clock.clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    if (this.stopped) return;
+    this.stopped = true;
+    this.countDrops(true);
+    if (this.dropTimer) this.ctx.clock.clearTimeout(this.dropTimer);
+    if (this.wakeTimer) this.ctx.clock.clearTimeout(this.wakeTimer);
+    for (const l of this.listeners) l.bound.socket.close();
+    this.pending.clear();
+  }
+
+  status(): Record<string, unknown> {
+    return {
+      listeners: this.listeners.map((l) => ({
+        network: l.network,
+        address: l.bound.socket.address,
+        port: l.bound.socket.port,
+        kernel_drops: l.bound.socket.kernelDrops,
+      })),
+      communities: this.access.communities,
+      ack: this.effectiveAck(undefined),
+      received: this.received.value,
+      informs_in_flight: this.machine.size,
+    };
+  }
+
+  health(): { hard: string[]; soft: string[] } {
+    const dropping = this.ctx.clock.nowMs() - this.droppedAt < DROP_MEMORY_MS;
+    return { hard: [], soft: dropping ? ['kernel-drops'] : [] };
+  }
+
+  private receive(l: Listener, d: Datagram): void {
+    this.received.value++;
+    const envelope = decodeEnvelope(d.data);
+    if (isDecodeError(envelope)) {
+      this.refuse(l, d, envelope.code, `${envelope.layer} at octet ${envelope.offset}`);
+      return;
+    }
+    const denied = this.access.deny(envelope.community, d.source);
+    if (denied !== undefined) {
+      this.refuse(l, d, denied);
+      return;
+    }
+    const pdu = decodePdu(d.data, envelope);
+    if (isDecodeError(pdu)) {
+      this.refuse(l, d, pdu.code, `${pdu.layer} at octet ${pdu.offset}`);
+      return;
+    }
+    const isTrap = envelope.version === 'v1' ? pdu.pdu === 'trap-v1' : pdu.pdu === 'trap';
+    if (!isTrap && (envelope.version === 'v1' || pdu.pdu !== 'inform')) {
+      this.refuse(l, d, 'pdu-type', `${envelope.version} ${pdu.pdu}`);
+      return;
+    }
+    const notification = notificationOf(pdu);
+    if (notification === undefined) {
+      this.refuse(l, d, 'value', 'no snmpTrapOID.0');
+      return;
+    }
+    const source = l.sources.find(d.source);
+    const origin: Origin = {
+      network: l.network,
+      address: source.address,
+      port: d.sourcePort,
+      sec: d.sec,
+      nsec: d.nsec,
+      device: source.device,
+    };
+    if (pdu.pdu === 'inform') this.receiveInform(l, d, envelope, pdu, notification, origin);
+    else this.ctx.pipeline.emit(normalise(d.data, envelope.version, 'trap', notification, origin));
+  }
+
+  private receiveInform(l: Listener, d: Datagram, envelope: Envelope, pdu: Pdu, n: Notification, origin: Origin): void {
+    const id = informId(d.data, pdu, origin);
+    const ack = this.effectiveAck(l.bound.ack);
+    const effects: InformEffect[] = [];
+    this.machine.handle(this.ctx.clock.nowMs(), { kind: 'inform', id, bytes: d.data.length, ack }, effects);
+    for (const e of effects) {
+      switch (e.kind) {
+        case 'emit': {
+          this.pending.set(id, {
+            listener: l,
+            response: responseTo(d.data, envelope, pdu),
+            address: Buffer.from(d.source),
+            port: d.sourcePort,
+            local: Buffer.from(d.destination),
+          });
+          const draft = normalise(d.data, 'v2c', 'inform', n, origin);
+          draft.id = id;
+          const spooled = (): void => this.inform({ kind: 'spooled', id });
+          const exported = (): void => this.inform({ kind: 'exported', id });
+          const taken = this.ctx.pipeline.emit(draft, ack === 'spool' ? { spooled } : { spooled, exported });
+          if (!taken) this.inform({ kind: 'shed', id });
+          break;
+        }
+        case 'repeated':
+          this.repeated.value++;
+          if (e.answer) l.bound.socket.send(responseTo(d.data, envelope, pdu), d.source, d.sourcePort, d.destination);
+          break;
+        case 'refuse':
+          this.refuse(l, d, e.code);
+          break;
+        default:
+          this.apply(e);
+      }
+    }
+    this.inFlight.value = this.machine.size;
+  }
+
+  private effectiveAck(own: AckMode | undefined): AckMode {
+    return this.ctx.pipeline.hasDurableExporter ? (own ?? this.config.ack) : 'spool';
+  }
+
+  /** Everything the machine is told that is no datagram. */
+  private inform(input: InformInput): void {
+    if (this.stopped) return;
+    const effects: InformEffect[] = [];
+    this.machine.handle(this.ctx.clock.nowMs(), input, effects);
+    for (const e of effects) this.apply(e);
+    this.inFlight.value = this.machine.size;
+    if (this.machine.size === 0) this.onIdle?.();
+  }
+
+  private apply(e: InformEffect): void {
+    if (e.kind === 'wake') {
+      if (this.wakeTimer) this.ctx.clock.clearTimeout(this.wakeTimer);
+      this.wakeTimer = this.ctx.clock.setTimeout(() => {
+        this.wakeTimer = undefined;
+        this.inform({ kind: 'tick' });
+      }, e.at - this.ctx.clock.nowMs());
+    } else if (e.kind === 'respond') {
+      const p = this.pending.get(e.id);
+      this.pending.delete(e.id);
+      if (!p) return;
+      p.listener.bound.socket.send(p.response, p.address, p.port, p.local);
+      this.ackSeconds[e.stage].observe(e.waited / 1000);
+    } else if (e.kind === 'forget') this.pending.delete(e.id);
+  }
+
+  private refuse(l: Listener, d: Datagram, code: RefusalCode, detail?: string): void {
+    // Not through the source table: refused sources must not push out accepted ones.
+    this.ctx.refusals.refuse(NAME, l.network, formatIp(d.source), code, detail);
+  }
+
+  private pollDrops(): void {
+    this.countDrops(false);
+    this.dropTimer = this.ctx.clock.setTimeout(() => this.pollDrops(), DROP_POLL_MS);
+  }
+
+  /** Counts what the kernel dropped since the last poll, and says so in an event; each listener at most once a poll. */
+  private countDrops(last: boolean): void {
+    for (const l of this.listeners) {
+      const fresh = l.bound.socket.kernelDrops - l.dropsSeen;
+      if (fresh > 0) {
+        l.dropsSeen += fresh;
+        l.dropsUnsaid += fresh;
+        this.lost.value += fresh;
+        this.droppedAt = this.ctx.clock.nowMs();
+      }
+      const now = this.ctx.clock.wallMs();
+      if (l.dropsUnsaid > 0 && (last || now - l.saidAt >= DROP_POLL_MS || now < l.saidAt)) this.sayDrops(l, now);
+      if (l.dropsUnsaid === 0) l.saidAt = now;
+    }
+  }
+
+  private sayDrops(l: Listener, now: number): void {
+    const { address, port } = l.bound.socket;
+    const from = rfc3339(Math.floor(l.saidAt / 1000), (l.saidAt % 1000) * 1_000_000);
+    const sec = Math.floor(now / 1000);
+    const nsec = (now % 1000) * 1_000_000;
+    const said = this.ctx.pipeline.emit({
+      type: 'system.v1',
+      sec,
+      nsec,
+      network: l.network,
+      // The kernel does not say whose datagrams they were: the event is about the listener.
+      device: { id: `${l.network}|${address}`, name: address },
+      contentId: shortHash(`drop\n${l.network}\n${address}\n${port}\n${from}\n${l.dropsUnsaid}`),
+      shed: 'system',
+      data: {
+        kind: 'drop',
+        reason: 'kernel',
+        count: l.dropsUnsaid,
+        worker: this.ctx.worker,
+        collector: NAME,
+        listener: formatEndpoint(address, port),
+        from,
+        to: rfc3339(sec, nsec),
+      },
+    });
+    if (said) l.dropsUnsaid = 0;
+  }
+}
+
+function limitsOf(c: SnmpTrapConfig): { count: number; bytes: number; budget: number } {
+  return { count: c.informs_in_flight.count, bytes: c.informs_in_flight.bytes, budget: c.ack_budget };
+}

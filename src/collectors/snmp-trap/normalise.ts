@@ -1,0 +1,116 @@
+/** Notification → the `data` of snmp.trap.v1, the content id, and the id of an inform. */
+import { Buffer } from 'node:buffer';
+import type { Pdu, VarBind } from '../../codec/snmp/message.ts';
+import { trapName } from '../../codec/snmp/names.ts';
+import { type RenderedVarBind, renderVarBind } from '../../codec/snmp/render.ts';
+import { type Notification, SNMP_TRAP_COMMUNITY } from '../../codec/snmp/rfc3584.ts';
+import { shortHash } from '../../core/hash.ts';
+import type { Device, Draft } from '../../event/types.ts';
+
+/** What is known of a datagram besides its bytes. */
+export interface Origin {
+  network: string;
+  /** RFC 5952 text. */
+  address: string;
+  port: number;
+  /** Receive time, UTC. */
+  sec: number;
+  nsec: number;
+  device: Device;
+}
+
+/** The type's own fields; see config/schemas/snmp.trap.v1.json. Undefined ones are left out. */
+export interface SnmpTrapData {
+  version: 'v1' | 'v2c';
+  pdu: 'trap' | 'inform';
+  source: { address: string; port: number };
+  agent_address: string | undefined;
+  security: { level: 'noAuthNoPriv' };
+  trap_oid: string;
+  trap_name: string | undefined;
+  enterprise_oid: string | undefined;
+  uptime_ticks: number | undefined;
+  varbinds: RenderedVarBind[];
+}
+
+/** v1 and v2c have no security of their own: a community proves nothing. */
+const COMMUNITY_SECURITY = { level: 'noAuthNoPriv' } as const;
+
+/** A draft without id, for the pipeline. `buf` is the datagram the notification was decoded from. */
+export function normalise(
+  buf: Buffer,
+  version: 'v1' | 'v2c',
+  pdu: 'trap' | 'inform',
+  n: Notification,
+  origin: Origin,
+): Draft {
+  const varbinds: RenderedVarBind[] = [];
+  for (const v of n.varbinds) varbinds.push(renderVarBind(v));
+  const data: SnmpTrapData = {
+    version,
+    pdu,
+    source: { address: origin.address, port: origin.port },
+    agent_address: n.agentAddress,
+    security: COMMUNITY_SECURITY,
+    trap_oid: n.trapOid,
+    trap_name: trapName(n.trapOid),
+    enterprise_oid: n.enterprise,
+    uptime_ticks: n.uptime,
+    varbinds,
+  };
+  return {
+    type: 'snmp.trap.v1',
+    sec: origin.sec,
+    nsec: origin.nsec,
+    network: origin.network,
+    device: origin.device,
+    contentId: contentId(buf, n, origin.device.id),
+    shed: pdu,
+    data,
+  };
+}
+
+let scratch = Buffer.allocUnsafe(128 * 1024);
+
+/**
+ * Hash of what was said: device, trap OID, uptime, the v1 fields, and the varbinds as they were encoded. The uptime is in it so that two
+ * equal alarms of a flapping port stay two. Of the varbinds a community is left out.
+ */
+function contentId(buf: Buffer, n: Notification, deviceId: string): string {
+  const head = `${deviceId}\n${n.trapOid}\n${n.uptime ?? ''}\n${n.agentAddress ?? ''}\n${n.enterprise ?? ''}\n`;
+  const at = begin(head, buf.length);
+  return shortHash(scratch.subarray(0, copyVarBinds(buf, n.varbinds, at)));
+}
+
+/** Writes the head of a hash's input and returns its length; there is room for `more` bytes behind it. */
+function begin(head: string, more: number): number {
+  const need = head.length * 3 + more;
+  if (need > scratch.length) scratch = Buffer.allocUnsafe(need);
+  return scratch.write(head, 0, 'utf8');
+}
+
+/** Copies encoded varbinds, neighbours in one piece; returns the end. */
+function copyVarBinds(buf: Buffer, varbinds: readonly VarBind[], to: number): number {
+  let at = to;
+  for (let i = 0; i < varbinds.length; ) {
+    const start = varbinds[i].start;
+    let end = varbinds[i].end;
+    for (i++; i < varbinds.length && varbinds[i].start === end; i++) end = varbinds[i].end;
+    at += buf.copy(scratch, at, start, end);
+  }
+  return at;
+}
+
+/**
+ * The id of an inform: equal for each retransmission, on whichever node it arrives. Network, source address and port, version,
+ * context (none in v2c) and the PDU from request-id on. The community is no part of it, nor is one that a proxy put into the varbinds.
+ */
+export function informId(buf: Buffer, pdu: Pdu, origin: Origin): string {
+  let at = begin(`${origin.network}\n${origin.address}\n${origin.port}\nv2c\n\n\n`, buf.length);
+  if (pdu.varbinds.some((v) => v.oid === SNMP_TRAP_COMMUNITY)) {
+    at += buf.copy(scratch, at, pdu.requestIdOffset, pdu.varbindsOffset);
+    const kept = pdu.varbinds.filter((v) => v.oid !== SNMP_TRAP_COMMUNITY);
+    at = copyVarBinds(buf, kept, at);
+  } else at += buf.copy(scratch, at, pdu.requestIdOffset);
+  return shortHash(scratch.subarray(0, at));
+}

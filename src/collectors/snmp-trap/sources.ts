@@ -1,0 +1,51 @@
+import type { Buffer } from 'node:buffer';
+import { formatIp } from '../../core/ip.ts';
+import type { Device } from '../../event/types.ts';
+import type { Inventory } from '../../inventory/types.ts';
+
+interface Source {
+  address: string;
+  device: Device;
+}
+
+/** Source bytes → text and device. Bounded: cleared when full, and when the inventory changes. */
+export class SourceTable {
+  private static readonly limit = 65_536;
+  private readonly network: string;
+  private readonly inventory: Inventory;
+  private readonly v4 = new Map<number, Source>();
+  private readonly v6 = new Map<string, Source>();
+  private version = -1;
+
+  constructor(network: string, inventory: Inventory) {
+    this.network = network;
+    this.inventory = inventory;
+  }
+
+  find(address: Buffer): Source {
+    if (this.version !== this.inventory.version || this.v4.size + this.v6.size >= SourceTable.limit) {
+      this.v4.clear();
+      this.v6.clear();
+      this.version = this.inventory.version;
+    }
+    if (address.length === 4) {
+      const key = (address[0] << 24) | (address[1] << 16) | (address[2] << 8) | address[3];
+      const known = this.v4.get(key);
+      if (known) return known;
+      const fresh = this.make(address);
+      this.v4.set(key, fresh);
+      return fresh;
+    }
+    const key = address.toString('latin1');
+    const known = this.v6.get(key);
+    if (known) return known;
+    const fresh = this.make(address);
+    this.v6.set(key, fresh);
+    return fresh;
+  }
+
+  private make(bytes: Buffer): Source {
+    const address = formatIp(bytes);
+    return { address, device: this.inventory.resolve({ network: this.network, address }) };
+  }
+}
