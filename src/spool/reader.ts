@@ -229,7 +229,10 @@ export class SpoolReader {
       if (this.end !== 'all' && comparePositions(this.at, this.end) >= 0) return undefined;
       const numbers = listSegments(fs, dir);
       const number = numbers.find((n) => n >= this.at.segment);
-      if (number === undefined || (this.end !== 'all' && number > this.end.segment)) return undefined;
+      if (number === undefined || (this.end !== 'all' && number > this.end.segment)) {
+        this.gap(0);
+        return undefined;
+      }
       const path = segmentPath(dir, number);
       const fd = fs.openReadSync(path);
       const { opened, size } = probeSegment(fs, fd, path);
@@ -237,18 +240,16 @@ export class SpoolReader {
         // Nothing in it can be told from noise. Recovery empties such a file; here it was damaged since.
         fs.closeSync(fd);
         this.at = { segment: number, offset: 0 };
-        if (size > 0) {
-          this.pendingDamage = { position: this.at, length: size, records: 0 };
-          this.gap(0);
-        }
+        if (size > 0) this.pendingDamage ??= { position: this.at, length: size, records: 0 };
         this.at = { segment: number + 1, offset: 0 };
         continue;
       }
       const { boot, firstSeq } = opened.header;
       const start = number !== this.at.segment || this.at.offset <= opened.headerLength;
       if (start) {
-        if (this.lastBoot === boot && this.lastSeq !== undefined)
-          this.skipped += Math.max(0, firstSeq - 1 - this.lastSeq);
+        const missing = this.lastBoot === boot && this.lastSeq !== undefined ? firstSeq - 1 - this.lastSeq : 0;
+        if (this.pendingDamage) this.gap(missing);
+        else this.skipped += Math.max(0, missing);
         this.at = { segment: number, offset: opened.headerLength };
         this.lastSeq = firstSeq - 1;
       }
