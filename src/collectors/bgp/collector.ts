@@ -13,7 +13,7 @@ import { BgpPeer, type Established } from '../../protocol/bgp/peer.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { BoundTcp, Collector, CollectorContext } from '../collector.ts';
 import type { BgpCollectorConfig } from './config.ts';
-import { peerDown, peerUp, type Said, type SessionFacts, update } from './normalise.ts';
+import { peerDown, peerUp, type Said, type SessionFacts, unreadable, update } from './normalise.ts';
 
 const CAPABILITIES: Capability[] = [
   { name: 'multiprotocol', afi: 1, safi: 1 },
@@ -174,7 +174,11 @@ export class BgpCollector implements Collector {
         clock,
         onEstablished: (e) => this.established(session, e),
         onDown: (d) => this.down(session, key, d),
-        onDecodeError: (e) => this.context.refusals.refuse('bgp', network, c.remoteAddress, e.code, e.layer),
+        onDecodeError: (e, bytes) => {
+          this.context.refusals.refuse('bgp', network, c.remoteAddress, e.code, e.layer);
+          if (session.facts && bytes && e.layer === 'bgp.update')
+            this.emit(session, 'bgp.update.v1', unreadable(session.facts, e, bytes));
+        },
         onUpdate: (u, bytes) => {
           this.received.value++;
           session.updates++;

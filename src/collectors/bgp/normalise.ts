@@ -1,7 +1,13 @@
 /** A BGP session as bgp.peer.v1, an UPDATE as bgp.update.v1. Pure. */
 import type { Buffer } from 'node:buffer';
-import type { OpenMessage, UpdateMessage } from '../../codec/bgp/index.ts';
+import {
+  notificationCodeName,
+  notificationSubcodeName,
+  type OpenMessage,
+  type UpdateMessage,
+} from '../../codec/bgp/index.ts';
 import { sha256, shortHash } from '../../core/hash.ts';
+import type { DecodeError } from '../../core/result.ts';
 import type { DownFacts, NotificationFacts } from '../../protocol/bgp/machine.ts';
 import { type CapabilitiesJson, openCapabilities } from '../../protocol/bgp/open.ts';
 import { splitUpdate, type UpdateFields, updateFields } from '../../protocol/bgp/update.ts';
@@ -21,7 +27,8 @@ export interface PeerData extends SessionFacts {
   local?: { address: string; port: number; asn: number; bgp_id: string };
   /** Seconds. */
   hold_time?: number;
-  notification?: { direction: 'sent' | 'received'; code: number; subcode: number; name: string; text?: string };
+  /** What ended the session, sent or received as `reason` says. */
+  notification?: { code: number; subcode: number; name: string; subname?: string; text?: string };
 }
 
 export interface UpdateData extends SessionFacts, UpdateFields {
@@ -30,6 +37,7 @@ export interface UpdateData extends SessionFacts, UpdateFields {
   part?: { index: number; count: number };
   /** The whole message as hex, where it could not be read to its end. */
   raw?: string;
+  error?: { code: string; offset: number; layer: string };
 }
 
 export interface Said<T> {
@@ -51,23 +59,37 @@ export function peerUp(
 
 export function peerDown(facts: SessionFacts, down: DownFacts): Said<PeerData> {
   const data: PeerData = { ...facts, state: 'down', reason: down.reason };
-  if (down.received) data.notification = notification('received', down.received);
-  else if (down.sent) data.notification = notification('sent', down.sent);
+  const n = down.received ?? down.sent;
+  if (n) data.notification = notification(n);
   return { data, contentId: shortHash(JSON.stringify(['down', facts.peer, down.reason, data.notification])) };
 }
 
-function notification(direction: 'sent' | 'received', n: NotificationFacts): NonNullable<PeerData['notification']> {
-  return { direction, ...n };
+function notification(n: NotificationFacts): NonNullable<PeerData['notification']> {
+  const { code, subcode, text } = n;
+  return {
+    code,
+    subcode,
+    name: notificationCodeName(code),
+    subname: notificationSubcodeName(code, subcode),
+    text,
+  };
+}
+
+/** An UPDATE whose parts cannot be told apart: kept as it came. */
+export function unreadable(facts: SessionFacts, e: DecodeError, bytes: Buffer): Said<UpdateData> {
+  const error = { code: e.code, offset: e.offset, layer: e.layer };
+  const data: UpdateData = { ...facts, view: 'adj-rib-in-pre', raw: bytes.toString('hex'), error };
+  return { data, contentId: sha256(`${facts.peer.asn} ${facts.peer.bgp_id}`, bytes).slice(0, 32) };
 }
 
 /** Usually one event; several where an extended message holds more routes than one event should. `bytes` is the whole message. */
 export function update(facts: SessionFacts, u: UpdateMessage, bytes: Buffer): Said<UpdateData>[] {
   const fields = updateFields(u);
-  const unreadable = u.problems?.some((p) => p.class === 'session-reset') ?? false;
+  const untrusted = u.problems?.some((p) => p.class === 'session-reset') ?? false;
   const who = `${facts.peer.asn} ${facts.peer.bgp_id}`;
   return splitUpdate(fields).map((part) => {
     const data: UpdateData = { ...facts, view: 'adj-rib-in-pre', ...part };
-    if (unreadable) data.raw = bytes.toString('hex');
+    if (untrusted) data.raw = bytes.toString('hex');
     return { data, contentId: sha256(part.part ? `${who} ${part.part.index}` : who, bytes).slice(0, 32) };
   });
 }

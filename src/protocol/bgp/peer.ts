@@ -56,8 +56,8 @@ export interface BgpPeerOptions extends BgpSettings {
   /** Absent: UPDATEs are counted, not decoded. `bytes` is a view, valid during the call. */
   onUpdate?(update: UpdateMessage, bytes: Buffer): void;
   onRouteRefresh?(family: Family): void;
-  /** Bytes that could not be read; the session ends. */
-  onDecodeError?(e: DecodeError): void;
+  /** A message that could not be read (a view, valid during the call), or where the framing is lost no message; the session ends. */
+  onDecodeError?(e: DecodeError, bytes: Buffer | undefined): void;
   /** A NOTIFICATION passed. */
   onNotification?(direction: 'sent' | 'received'): void;
 }
@@ -132,7 +132,7 @@ export class BgpPeer {
     while (this.stream === stream) {
       const message = cutter.next(frame);
       if (message === undefined) break;
-      if (isDecodeError(message)) this.refuse(message);
+      if (isDecodeError(message)) this.refuse(message, undefined);
       else this.message(message);
     }
     cutter.retain();
@@ -184,7 +184,7 @@ export class BgpPeer {
     }
     const m = decodeBgp(bytes, this.rx);
     if (isDecodeError(m)) {
-      this.refuse(m);
+      this.refuse(m, bytes);
       return;
     }
     switch (m.kind) {
@@ -210,8 +210,8 @@ export class BgpPeer {
     }
   }
 
-  private refuse(e: DecodeError): void {
-    this.o.onDecodeError?.(e);
+  private refuse(e: DecodeError, bytes: Buffer | undefined): void {
+    this.o.onDecodeError?.(e, bytes);
     const event = e.layer === 'bgp.open' ? 'BGPOpenMsgErr' : e.layer === 'bgp.update' ? 'UpdateMsgErr' : 'BGPHeaderErr';
     const { code, subcode } = notificationForError(e);
     // RFC 4271 6.2: with an unsupported version goes the one that is spoken.
