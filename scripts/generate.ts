@@ -67,7 +67,10 @@ function walk(n: Node, path: string, rows: string[]): void {
     walk(n.additionalProperties, `${path}.NAME`, rows);
     return;
   }
-  if (scalar) rows.push(`| \`${path}\` | ${valueText(n)} | ${n.default === undefined ? '' : `\`${JSON.stringify(n.default)}\``} | ${cell(n.description ?? '')} |`);
+  if (scalar)
+    rows.push(
+      `| \`${path}\` | ${valueText(n)} | ${n.default === undefined ? '' : `\`${JSON.stringify(n.default)}\``} | ${cell(n.description ?? '')} |`,
+    );
   for (const o of objects) walk(o, path, rows);
 }
 
@@ -77,7 +80,14 @@ function valueText(n: Node): string {
   const alternatives = n.anyOf ?? n.oneOf;
   if (alternatives) return [...new Set(alternatives.filter((a) => !a.properties).map(valueText))].join(' or ');
   if (n.type === 'array') return `list of ${n.items ? valueText(n.items) : 'values'}`;
-  const range = n.type === 'integer' && n.minimum !== undefined && n.minimum >= 0 && n.maximum !== undefined && n.maximum < 2 ** 53 - 1 ? ` ${n.minimum}..${n.maximum}` : '';
+  const range =
+    n.type === 'integer' &&
+    n.minimum !== undefined &&
+    n.minimum >= 0 &&
+    n.maximum !== undefined &&
+    n.maximum < 2 ** 53 - 1
+      ? ` ${n.minimum}..${n.maximum}`
+      : '';
   return `${Array.isArray(n.type) ? n.type.join(' or ') : (n.type ?? 'any')}${range}`;
 }
 

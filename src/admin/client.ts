@@ -12,7 +12,8 @@ export function call(socket: string, method: 'GET' | 'POST', path: string): Prom
       res.on('end', () => {
         const text = Buffer.concat(chunks).toString('utf8');
         const json = res.headers['content-type']?.includes('json') ? JSON.parse(text) : text;
-        if ((res.statusCode ?? 500) >= 400) reject(new Error(typeof json === 'string' ? json : String(json.error ?? text)));
+        if ((res.statusCode ?? 500) >= 400)
+          reject(new Error(typeof json === 'string' ? json : String(json.error ?? text)));
         else resolve(json);
       });
       res.on('error', reject);
@@ -26,7 +27,11 @@ export function call(socket: string, method: 'GET' | 'POST', path: string): Prom
 }
 
 /** Follows a stream of lines until it ends or `stop` is called. */
-export function follow(socket: string, path: string, onLine: (line: string) => void): { stop: () => void; ended: Promise<void> } {
+export function follow(
+  socket: string,
+  path: string,
+  onLine: (line: string) => void,
+): { stop: () => void; ended: Promise<void> } {
   let stop = (): void => {};
   const ended = new Promise<void>((resolve, reject) => {
     const req = request({ socketPath: socket, method: 'GET', path }, (res) => {

@@ -8,7 +8,11 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Admin } from './types.ts';
 
 /** Probes and metrics on `address:port`. Returns the bound port. */
-export async function openProbes(admin: Admin, address: string, port: number): Promise<{ port: number; close: () => Promise<void> }> {
+export async function openProbes(
+  admin: Admin,
+  address: string,
+  port: number,
+): Promise<{ port: number; close: () => Promise<void> }> {
   const app = Fastify({ logger: false, bodyLimit: 1024 });
   app.get('/livez', async (_q, reply) => verdict(reply, await admin.livez(), false));
   app.get('/readyz', async (q, reply) =>
@@ -18,7 +22,9 @@ export async function openProbes(admin: Admin, address: string, port: number): P
     const v = admin.vipz();
     return reply.code(v.code).type('text/plain').send(`${v.grade}\n`);
   });
-  app.get('/metrics', async (_q, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await admin.metrics()));
+  app.get('/metrics', async (_q, reply) =>
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await admin.metrics()),
+  );
   plain(app);
   await app.listen({ host: address, port });
   const bound = app.server.address();
@@ -34,7 +40,9 @@ export async function openApi(admin: Admin, path: string): Promise<{ close: () =
   app.get('/api/v1/exporters', async () => admin.exporters());
   app.get('/api/v1/config', async () => admin.configuration());
   app.get('/api/v1/explain', async (q) => admin.explain(String((q.query as Record<string, unknown>).device ?? '')));
-  app.get('/metrics', async (_q, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await admin.metrics()));
+  app.get('/metrics', async (_q, reply) =>
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await admin.metrics()),
+  );
   app.post('/api/v1/lb/drain', async () => admin.drain('local'));
   app.post('/api/v1/lb/undrain', async () => admin.undrain('local'));
   app.get('/api/v1/tap', (q, reply) => {

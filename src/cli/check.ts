@@ -1,8 +1,7 @@
 import { Command } from 'commander';
 import { checkHost } from '../process/check.ts';
-import { type CliContext, configOf, EXIT } from './context.ts';
+import { type CliContext, configOf, EXIT, print } from './context.ts';
 import { configOption, outputOption } from './options.ts';
-import { print } from './context.ts';
 
 export function checkVerb(ctx: CliContext, exit: (code: number) => void): Command {
   return new Command('check')
@@ -17,7 +16,10 @@ export function checkVerb(ctx: CliContext, exit: (code: number) => void): Comman
       print(ctx, o, { ok: problems.length === 0, findings }, () =>
         [
           `${o.config ?? 'built-in configuration'}: valid`,
-          ...findings.map((f) => `${f.severity === 'problem' ? '!' : f.severity === 'note' ? '-' : '✓'} ${f.what}${f.fix === undefined ? '' : `\n    fix: ${f.fix}`}`),
+          ...findings.map(
+            (f) =>
+              `${f.severity === 'problem' ? '!' : f.severity === 'note' ? '-' : '✓'} ${f.what}${f.fix === undefined ? '' : `\n    fix: ${f.fix}`}`,
+          ),
         ].join('\n'),
       );
       if (problems.length > 0) exit(EXIT.failure);

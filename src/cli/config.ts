@@ -8,7 +8,10 @@ import { configOption, outputOption } from './options.ts';
 
 /** The JSON Schema of the configuration file, made from the definitions that validate it. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }) as Record<string, unknown>;
+  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }) as Record<
+    string,
+    unknown
+  >;
 }
 
 export function configVerb(ctx: CliContext): Command {

@@ -59,7 +59,10 @@ export function adminSocket(ctx: CliContext, o: CommonOptions): string {
 /** Turns "nobody listens" into advice. */
 export function notRunning(e: unknown): never {
   if (e instanceof NotRunning)
-    throw new CliError(`${e.message}. Start it with \`npm start\`, or name its configuration with -c FILE (or its folder with --data-dir DIR)`, EXIT.failure);
+    throw new CliError(
+      `${e.message}. Start it with \`npm start\`, or name its configuration with -c FILE (or its folder with --data-dir DIR)`,
+      EXIT.failure,
+    );
   throw e;
 }
 

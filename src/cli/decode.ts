@@ -20,7 +20,8 @@ export function decodeVerb(ctx: CliContext, exit: (code: number) => void): Comma
     .argument('<protocol>', PROTOCOLS.join(', '))
     .argument('<input>', 'hex, a file (raw bytes, hex text, pcap or pcapng), or - for standard input')
     .action((protocol: string, input: string) => {
-      if (!PROTOCOLS.includes(protocol as Protocol)) throw new CliError(`${protocol}: allowed: ${PROTOCOLS.join(', ')}`, EXIT.usage);
+      if (!PROTOCOLS.includes(protocol as Protocol))
+        throw new CliError(`${protocol}: allowed: ${PROTOCOLS.join(', ')}`, EXIT.usage);
       const results = decodeInput(protocol as Protocol, readInput(input));
       for (const r of results) ctx.out(`${JSON.stringify(r)}\n`);
       if (results.length === 0 || results.some((r) => !r.ok)) exit(EXIT.failure);
@@ -30,7 +31,9 @@ export function decodeVerb(ctx: CliContext, exit: (code: number) => void): Comma
 /** Bytes of hex text; undefined where it is none. White space, colons and a leading 0x are allowed. */
 function hex(text: string): Buffer | undefined {
   const plain = text.replace(/^\s*0x/i, '').replace(/[\s:]/g, '');
-  return plain.length > 0 && plain.length % 2 === 0 && /^[0-9a-fA-F]+$/.test(plain) ? Buffer.from(plain, 'hex') : undefined;
+  return plain.length > 0 && plain.length % 2 === 0 && /^[0-9a-fA-F]+$/.test(plain)
+    ? Buffer.from(plain, 'hex')
+    : undefined;
 }
 
 function readInput(input: string): Buffer {

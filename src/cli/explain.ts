@@ -12,16 +12,24 @@ export function explainVerb(ctx: CliContext): Command {
     .addOption(dataDirOption())
     .addOption(outputOption())
     .action(async (device: string, o: CommonOptions) => {
-      const value = (await call(adminSocket(ctx, o), 'GET', `/api/v1/explain?device=${encodeURIComponent(device)}`).catch(notRunning)) as Explanation;
+      const value = (await call(
+        adminSocket(ctx, o),
+        'GET',
+        `/api/v1/explain?device=${encodeURIComponent(device)}`,
+      ).catch(notRunning)) as Explanation;
       print(ctx, o, value, () => explanationText(value));
     });
 }
 
 function explanationText(e: Explanation): string {
-  const lines = [`${e.device}${e.known.length ? `: ${e.known.map((k) => (k.id === k.name ? k.id : `${k.id} (${k.name})`)).join(', ')}` : ''}`];
+  const lines = [
+    `${e.device}${e.known.length ? `: ${e.known.map((k) => (k.id === k.name ? k.id : `${k.id} (${k.name})`)).join(', ')}` : ''}`,
+  ];
   for (const f of e.findings) {
     const mark = f.severity === 'problem' ? '!' : f.severity === 'note' ? '-' : '✓';
-    lines.push(`${mark} ${f.at}: ${f.cause}${f.count === undefined ? '' : ` [${f.count}×${f.last ? `, last ${f.last}` : ''}]`}`);
+    lines.push(
+      `${mark} ${f.at}: ${f.cause}${f.count === undefined ? '' : ` [${f.count}×${f.last ? `, last ${f.last}` : ''}]`}`,
+    );
     if (f.fix !== undefined) lines.push(`    fix: ${f.fix}`);
   }
   return lines.join('\n');

@@ -14,6 +14,12 @@ export function firstSteps(listening: { collector: string; address: string; prot
       '',
     );
   if (bmp) lines.push('Point a router’s BMP station at it:', `  ${bmp.address}`, '');
-  lines.push('Look inside:', '  npm run -s tidegate -- status', '', 'Events follow on standard output; Ctrl-C stops.', '');
+  lines.push(
+    'Look inside:',
+    '  npm run -s tidegate -- status',
+    '',
+    'Events follow on standard output; Ctrl-C stops.',
+    '',
+  );
   return lines.join('\n');
 }

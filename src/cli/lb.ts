@@ -6,19 +6,28 @@ import { lbText } from './status.ts';
 
 export function lbVerb(ctx: CliContext): Command {
   const lb = new Command('lb').description('the announcement of the VIPs by this node');
-  const common = (c: Command): Command => c.addOption(configOption()).addOption(dataDirOption()).addOption(outputOption());
-  common(lb.command('status').description('grade, reasons, peers, and what each peer was really sent')).action(async (o: CommonOptions) => {
-    const value = await call(adminSocket(ctx, o), 'GET', '/api/v1/lb').catch(notRunning);
-    print(ctx, o, value, () => lbText(value as Record<string, unknown>));
-  });
+  const common = (c: Command): Command =>
+    c.addOption(configOption()).addOption(dataDirOption()).addOption(outputOption());
+  common(lb.command('status').description('grade, reasons, peers, and what each peer was really sent')).action(
+    async (o: CommonOptions) => {
+      const value = await call(adminSocket(ctx, o), 'GET', '/api/v1/lb').catch(notRunning);
+      print(ctx, o, value, () => lbText(value as Record<string, unknown>));
+    },
+  );
   for (const verb of ['drain', 'undrain'] as const) {
     common(
       lb
         .command(verb)
-        .description(verb === 'drain' ? 'announce worse, so that traffic moves to other nodes; then it is safe to stop' : 'announce fully again'),
+        .description(
+          verb === 'drain'
+            ? 'announce worse, so that traffic moves to other nodes; then it is safe to stop'
+            : 'announce fully again',
+        ),
     ).action(async (o: CommonOptions) => {
       const value = await call(adminSocket(ctx, o), 'POST', `/api/v1/lb/${verb}`).catch(notRunning);
-      print(ctx, o, value, () => (verb === 'drain' ? 'draining: announced worse; `tidegate lb status` follows it' : 'no longer draining'));
+      print(ctx, o, value, () =>
+        verb === 'drain' ? 'draining: announced worse; `tidegate lb status` follows it' : 'no longer draining',
+      );
     });
   }
   return lb;

@@ -32,7 +32,9 @@ export async function main(argv: string[], env: Record<string, string | undefine
     exit = code;
   };
   const program = new Command('tidegate')
-    .description('Telco ingress: SNMP traps, BMP, BGP and gNMI behind one VIP that announces itself, spooled durably, published to Kafka at least once.')
+    .description(
+      'Telco ingress: SNMP traps, BMP, BGP and gNMI behind one VIP that announces itself, spooled durably, published to Kafka at least once.',
+    )
     .version(VERSION)
     .showHelpAfterError('(try: tidegate VERB --help)')
     .exitOverride()

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { watchChanges } from '../config/watch.ts';
 import { systemClock } from '../core/clock.ts';
-import { Supervisor, StartError } from '../process/supervisor.ts';
+import { StartError, Supervisor } from '../process/supervisor.ts';
 import { makeLogger } from '../telemetry/log.ts';
 import { type CliContext, CliError, configOf } from './context.ts';
 import { firstSteps } from './first-steps.ts';
@@ -18,7 +18,11 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
   return new Command('run')
     .description('run an instance')
     .addOption(configOption())
-    .addOption(new Option('--role <role>', 'which part to run; separate containers share data_dir').choices(['all', 'ingest', 'speaker']).default('all'))
+    .addOption(
+      new Option('--role <role>', 'which part to run; separate containers share data_dir')
+        .choices(['all', 'ingest', 'speaker'])
+        .default('all'),
+    )
     .action(async (o: RunOptions) => {
       const { config, inventory } = configOf(ctx, o.config);
       const logTty = process.stderr.isTTY === true;
@@ -38,7 +42,8 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
           return false;
         },
       });
-      if (o.config === undefined && o.role === 'all') supervisor.onReady = (listening) => ctx.err(firstSteps(listening));
+      if (o.config === undefined && o.role === 'all')
+        supervisor.onReady = (listening) => ctx.err(firstSteps(listening));
       const stop = (signal: string): void => {
         void supervisor.stop(`${signal} received`);
       };
@@ -51,7 +56,14 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         if (e instanceof StartError) throw new CliError(e.message, e.exit);
         throw e;
       }
-      const unwatch = watchChanges({ configFile, config, env: ctx.env, log, supervisor, onReload: (fn) => process.on('SIGHUP', fn) });
+      const unwatch = watchChanges({
+        configFile,
+        config,
+        env: ctx.env,
+        log,
+        supervisor,
+        onReload: (fn) => process.on('SIGHUP', fn),
+      });
       exit(await supervisor.done);
       unwatch();
       // Handles of a stopped instance (a follower of stdout, a keep-alive connection) must not keep the process.

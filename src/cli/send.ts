@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander';
+import { sampleSession } from '../codec/bmp/describe.ts';
+import { buildTrap } from '../codec/snmp/describe.ts';
 import { parseEndpoint } from '../core/ip.ts';
 import { sendBmp, sendTrap } from '../net/send.ts';
-import { buildTrap } from '../codec/snmp/describe.ts';
-import { sampleSession } from '../codec/bmp/describe.ts';
 import { type CliContext, CliError, EXIT } from './context.ts';
 
 export function sendVerb(ctx: CliContext): Command {
@@ -29,7 +29,8 @@ export function sendVerb(ctx: CliContext): Command {
         ],
       });
       const answered = await sendTrap(packet, to.address, to.port, o.inform === true);
-      if (o.inform && !answered) throw new CliError(`no Response from ${o.to} within 5 s: see \`tidegate explain 127.0.0.1\``, EXIT.failure);
+      if (o.inform && !answered)
+        throw new CliError(`no Response from ${o.to} within 5 s: see \`tidegate explain 127.0.0.1\``, EXIT.failure);
       ctx.out(`${o.inform ? 'inform acknowledged by' : 'trap sent to'} ${o.to}\n`);
     });
   send

@@ -41,16 +41,24 @@ function statusText(s: StatusView): string {
   if (!s.native.loaded) lines.push(`native add-on missing: ${s.native.reason}; one worker, no kernel drop counter`);
   for (const name of s.silent) lines.push(`${name} does not answer`);
   lines.push('', 'LISTENING');
-  for (const l of s.listening) lines.push(`  ${l.collector.padEnd(10)} ${l.address}${l.network === 'default' ? '' : `  network ${l.network}`}`);
+  for (const l of s.listening)
+    lines.push(`  ${l.collector.padEnd(10)} ${l.address}${l.network === 'default' ? '' : `  network ${l.network}`}`);
   lines.push('', 'WORKERS');
   for (const w of s.workers) {
-    const spool = Object.values(w.spool).reduce((a, c) => ({ bytes: a.bytes + c.bytes, unexported: a.unexported + c.unexported }), { bytes: 0, unexported: 0 });
-    lines.push(`  ${w.index}  pid ${w.pid}  spool ${formatSize(spool.bytes)}, ${formatSize(spool.unexported)} not exported${w.restarts ? `, restarted ${w.restarts} times` : ''}`);
+    const spool = Object.values(w.spool).reduce(
+      (a, c) => ({ bytes: a.bytes + c.bytes, unexported: a.unexported + c.unexported }),
+      { bytes: 0, unexported: 0 },
+    );
+    lines.push(
+      `  ${w.index}  pid ${w.pid}  spool ${formatSize(spool.bytes)}, ${formatSize(spool.unexported)} not exported${w.restarts ? `, restarted ${w.restarts} times` : ''}`,
+    );
     for (const r of w.hard) lines.push(`     HARD ${r}`);
     for (const r of w.soft) lines.push(`     soft ${r}`);
     for (const [name, c] of Object.entries(w.collectors)) lines.push(`     ${name.padEnd(10)} ${summary(c)}`);
     for (const e of w.exporters) {
-      lines.push(`     → ${e.exporter.padEnd(8)} ${e.up ? 'up' : 'DOWN'}  acked ${e.acked}  retried ${e.retried}  quarantined ${e.quarantined}${e.skipped ? `  skipped ${e.skipped}` : ''}`);
+      lines.push(
+        `     → ${e.exporter.padEnd(8)} ${e.up ? 'up' : 'DOWN'}  acked ${e.acked}  retried ${e.retried}  quarantined ${e.quarantined}${e.skipped ? `  skipped ${e.skipped}` : ''}`,
+      );
       for (const p of e.problems) lines.push(`       ${p.topic || 'all topics'}: ${p.problem}: ${p.fix}`);
     }
   }
@@ -61,18 +69,30 @@ function statusText(s: StatusView): string {
 
 function summary(c: Record<string, unknown>): string {
   return Object.entries(c)
-    .map(([k, v]) => (Array.isArray(v) ? `${k} ${v.length}` : typeof v === 'object' && v !== null ? `${k} ${JSON.stringify(v)}` : `${k} ${v}`))
+    .map(([k, v]) =>
+      Array.isArray(v)
+        ? `${k} ${v.length}`
+        : typeof v === 'object' && v !== null
+          ? `${k} ${JSON.stringify(v)}`
+          : `${k} ${v}`,
+    )
     .join('  ');
 }
 
 /** The announcement for people. */
 export function lbText(lb: Record<string, unknown>): string {
   const decision = lb.decision as { grade: string; reasons: string[] };
-  const lines = [`VIP  grade ${decision.grade}${decision.reasons.length ? `: ${decision.reasons.join('; ')}` : ''}${lb.draining ? '  (draining)' : ''}`];
+  const lines = [
+    `VIP  grade ${decision.grade}${decision.reasons.length ? `: ${decision.reasons.join('; ')}` : ''}${lb.draining ? '  (draining)' : ''}`,
+  ];
   for (const v of (lb.vips as Record<string, unknown>[] | undefined) ?? [])
-    lines.push(`  ${String(v.name).padEnd(12)} ${(v.addresses as string[] | undefined)?.join(', ') ?? ''}  ${JSON.stringify(without(v, ['name', 'addresses']))}`);
+    lines.push(
+      `  ${String(v.name).padEnd(12)} ${(v.addresses as string[] | undefined)?.join(', ') ?? ''}  ${JSON.stringify(without(v, ['name', 'addresses']))}`,
+    );
   for (const p of (lb.peers as Record<string, unknown>[] | undefined) ?? [])
-    lines.push(`  peer ${String(p.address ?? p.peer).padEnd(16)} ${p.state}  ${JSON.stringify(without(p, ['address', 'peer', 'state']))}`);
+    lines.push(
+      `  peer ${String(p.address ?? p.peer).padEnd(16)} ${p.state}  ${JSON.stringify(without(p, ['address', 'peer', 'state']))}`,
+    );
   if (Array.isArray(lb.silent)) lines.push('  the speaker does not answer');
   return lines.join('\n');
 }

@@ -13,7 +13,19 @@ export function versionVerb(ctx: CliContext): Command {
     .addOption(outputOption())
     .action((o: { output: string }) => {
       const native = loadNative() !== undefined;
-      const v = { version: VERSION, node: process.versions.node, platform: `${process.platform}-${process.arch}`, native, native_problem: nativeProblem() };
-      print(ctx, o, v, () => `tidegate ${v.version}\nnode ${v.node} ${v.platform}\nnative add-on ${native ? 'loaded' : `missing: ${v.native_problem}`}`);
+      const v = {
+        version: VERSION,
+        node: process.versions.node,
+        platform: `${process.platform}-${process.arch}`,
+        native,
+        native_problem: nativeProblem(),
+      };
+      print(
+        ctx,
+        o,
+        v,
+        () =>
+          `tidegate ${v.version}\nnode ${v.node} ${v.platform}\nnative add-on ${native ? 'loaded' : `missing: ${v.native_problem}`}`,
+      );
     });
 }

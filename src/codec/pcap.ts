@@ -64,7 +64,8 @@ function readBlocks(b: Buffer): CapturedPayload[] | DecodeError {
   for (let at = 0; at + 12 <= b.length; ) {
     const type = u32(at);
     const length = u32(at + 4);
-    if (length < 12 || length % 4 !== 0 || at + length > b.length) return new DecodeError('length', at + 4, 'pcapng block');
+    if (length < 12 || length % 4 !== 0 || at + length > b.length)
+      return new DecodeError('length', at + 4, 'pcapng block');
     if (type === 1 && length >= 20) links.push(u16(at + 8));
     if (type === 6 && length >= 32) {
       frame++;
@@ -133,7 +134,9 @@ function payloadOf(f: Buffer, link: number, frame: number): CapturedPayload | un
 }
 
 /** The byte streams of the TCP connections of a capture, each direction on its own: in order, repeated segments once, cut at the first gap. */
-export function tcpStreams(payloads: readonly CapturedPayload[]): { source: string; destination: string; frames: number; parts: Buffer[] }[] {
+export function tcpStreams(
+  payloads: readonly CapturedPayload[],
+): { source: string; destination: string; frames: number; parts: Buffer[] }[] {
   const flows = new Map<string, CapturedPayload[]>();
   for (const p of payloads) {
     if (p.protocol !== 'tcp' || p.payload.length === 0) continue;

@@ -48,13 +48,19 @@ export function loadInventory(file: string): { entries: InventoryEntry[]; proble
   const ids = new Set<string>();
   const claims = new Map<string, string>();
   const entries = parsed.data.map((d, i): InventoryEntry => {
-    if (ids.has(d.id)) problems.push({ file, line: doc.lineOf([i, 'id']), path: `${i}.id`, message: `id ${d.id} stands twice` });
+    if (ids.has(d.id))
+      problems.push({ file, line: doc.lineOf([i, 'id']), path: `${i}.id`, message: `id ${d.id} stands twice` });
     ids.add(d.id);
     for (const [j, m] of d.match.entries()) {
       const claim = JSON.stringify(m);
       const other = claims.get(claim);
       if (other !== undefined && other !== d.id)
-        problems.push({ file, line: doc.lineOf([i, 'match', j]), path: `${i}.match.${j}`, message: `also claimed by ${other}` });
+        problems.push({
+          file,
+          line: doc.lineOf([i, 'match', j]),
+          path: `${i}.match.${j}`,
+          message: `also claimed by ${other}`,
+        });
       claims.set(claim, d.id);
     }
     return { ...d, name: d.name ?? d.id };

@@ -28,7 +28,10 @@ const WITHOUT_FILE = {
 const WITHOUT_COLLECTORS = { snmp_trap: {}, bmp: {}, bgp: {} };
 
 /** Reads `file` (undefined: the built-in configuration). */
-export function loadConfig(file: string | undefined, env: Record<string, string | undefined>): Loaded | { problems: ConfigProblem[] } {
+export function loadConfig(
+  file: string | undefined,
+  env: Record<string, string | undefined>,
+): Loaded | { problems: ConfigProblem[] } {
   if (file === undefined) return finish(configSchema.parse(WITHOUT_FILE), undefined, '.');
   let text: string;
   try {
@@ -43,8 +46,15 @@ export function loadConfig(file: string | undefined, env: Record<string, string 
   return finish(parsed.data, doc, dirname(resolve(file)));
 }
 
-function finish(parsed: ReturnType<typeof configSchema.parse>, doc: YamlDocument | undefined, base: string): Loaded | { problems: ConfigProblem[] } {
-  const config: Config = { ...parsed, collectors: parsed.collectors ?? configSchema.parse({ collectors: WITHOUT_COLLECTORS }).collectors! };
+function finish(
+  parsed: ReturnType<typeof configSchema.parse>,
+  doc: YamlDocument | undefined,
+  base: string,
+): Loaded | { problems: ConfigProblem[] } {
+  const config: Config = {
+    ...parsed,
+    collectors: parsed.collectors ?? configSchema.parse({ collectors: WITHOUT_COLLECTORS }).collectors!,
+  };
   const problems = doc ? crossChecks(config, doc) : [];
   let inventory: InventoryEntry[] = [];
   if (config.inventory) {
@@ -79,7 +89,8 @@ function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
   const networks = ['default', ...Object.keys(config.networks)];
   for (const collector of ['snmp_trap', 'bmp', 'bgp'] as const) {
     config.collectors[collector]?.listen.forEach((l, i) => {
-      if (l.vip !== undefined && !vips.includes(l.vip)) say(['collectors', collector, 'listen', i, 'vip'], 'no such VIP under lb.vips', l.vip, vips);
+      if (l.vip !== undefined && !vips.includes(l.vip))
+        say(['collectors', collector, 'listen', i, 'vip'], 'no such VIP under lb.vips', l.vip, vips);
       if (l.network !== undefined && !networks.includes(l.network))
         say(['collectors', collector, 'listen', i, 'network'], 'no such network under networks', l.network, networks);
     });
@@ -88,17 +99,24 @@ function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
     if (vips.indexOf(v.name) !== i) say(['lb', 'vips', i, 'name'], 'this name stands twice', v.name);
     v.addresses.forEach((a, j) => {
       const p = parsePrefix(a)!;
-      if (p.length !== p.bytes.length * 8) say(['lb', 'vips', i, 'addresses', j], 'a VIP is one address: /32 or /128', a);
+      if (p.length !== p.bytes.length * 8)
+        say(['lb', 'vips', i, 'addresses', j], 'a VIP is one address: /32 or /128', a);
     });
   });
-  if (config.spool.retain > config.spool.max_bytes) say(['spool', 'retain'], 'retain is at most max_bytes', config.spool.retain);
+  if (config.spool.retain > config.spool.max_bytes)
+    say(['spool', 'retain'], 'retain is at most max_bytes', config.spool.retain);
   if (config.lb.lease.timeout < 2 * config.lb.lease.interval)
-    say(['lb', 'lease', 'timeout'], 'the lease times out before two renewals: give it at least twice the interval', config.lb.lease.timeout);
+    say(
+      ['lb', 'lease', 'timeout'],
+      'the lease times out before two renewals: give it at least twice the interval',
+      config.lb.lease.timeout,
+    );
   const gnmi = config.collectors.gnmi;
   const subscriptions = Object.keys(gnmi?.subscriptions ?? {});
   gnmi?.targets.forEach((t, i) => {
     t.subscriptions.forEach((s, j) => {
-      if (!subscriptions.includes(s)) say(['collectors', 'gnmi', 'targets', i, 'subscriptions', j], 'no such subscription', s, subscriptions);
+      if (!subscriptions.includes(s))
+        say(['collectors', 'gnmi', 'targets', i, 'subscriptions', j], 'no such subscription', s, subscriptions);
     });
   });
   return problems;

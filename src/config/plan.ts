@@ -9,7 +9,12 @@ export interface ReloadPlan {
 }
 
 /** A change below one of these is taken over live. */
-const LIVE = ['collectors.snmp_trap.communities', 'collectors.snmp_trap.ack', 'collectors.snmp_trap.ack_budget', 'inventory'];
+const LIVE = [
+  'collectors.snmp_trap.communities',
+  'collectors.snmp_trap.ack',
+  'collectors.snmp_trap.ack_budget',
+  'inventory',
+];
 
 /** Compares two configurations leaf by leaf. */
 export function planReload(before: Config, after: Config): ReloadPlan {
@@ -42,9 +47,21 @@ export function mergeLive(running: Config, wanted: Config): Config {
 
 function compare(a: unknown, b: unknown, path: string, out: string[]): void {
   if (Object.is(a, b)) return;
-  if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null && Array.isArray(a) === Array.isArray(b)) {
+  if (
+    typeof a === 'object' &&
+    typeof b === 'object' &&
+    a !== null &&
+    b !== null &&
+    Array.isArray(a) === Array.isArray(b)
+  ) {
     const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-    for (const k of keys) compare((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k], path === '' ? k : `${path}.${k}`, out);
+    for (const k of keys)
+      compare(
+        (a as Record<string, unknown>)[k],
+        (b as Record<string, unknown>)[k],
+        path === '' ? k : `${path}.${k}`,
+        out,
+      );
     return;
   }
   out.push(path);

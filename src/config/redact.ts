@@ -2,8 +2,11 @@
 const SECRET = /^(password|passphrase|secret|token|key_passphrase|community)$/;
 
 export function redact(value: unknown, key = ''): unknown {
-  if (Array.isArray(value)) return key === 'communities' ? value.map((v) => ({ ...(v as object), name: '***' })) : value.map((v) => redact(v));
+  if (Array.isArray(value))
+    return key === 'communities' ? value.map((v) => ({ ...(v as object), name: '***' })) : value.map((v) => redact(v));
   if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, SECRET.test(k) && v !== undefined ? '***' : redact(v, k)]));
+    return Object.fromEntries(
+      Object.entries(value).map(([k, v]) => [k, SECRET.test(k) && v !== undefined ? '***' : redact(v, k)]),
+    );
   return value;
 }

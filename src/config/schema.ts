@@ -5,10 +5,10 @@ import { bgpCollectorConfig } from '../collectors/bgp/config.ts';
 import { bmpConfig } from '../collectors/bmp/config.ts';
 import { gnmiConfig } from '../collectors/gnmi/config.ts';
 import { snmpTrapConfig } from '../collectors/snmp-trap/config.ts';
+import { parseEndpoint } from '../core/ip.ts';
 import { exportConfig } from '../export/config.ts';
 import { lbConfig } from '../lb/config.ts';
-import { parseEndpoint } from '../core/ip.ts';
-import { durationOr, sizeOr } from './fields.ts';
+import { sizeOr } from './fields.ts';
 
 const name = z.string().regex(/^[A-Za-z0-9._-]{1,63}$/, 'letters, digits, dot, dash and underscore, at most 63');
 
@@ -22,7 +22,11 @@ const section = <T extends z.ZodType>(schema: T) => z.preprocess((v) => (v === n
 
 export const configSchema = z.strictObject({
   site: name.default('default'),
-  node: name.prefault(() => hostname().replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 63)),
+  node: name.prefault(() =>
+    hostname()
+      .replace(/[^A-Za-z0-9._-]/g, '-')
+      .slice(0, 63),
+  ),
   data_dir: z.string().min(1).default('./data'),
   workers: z.union([z.literal('auto'), z.number().int().min(1).max(64)]).default('auto'),
   user: z.string().min(1).default('tidegate'),

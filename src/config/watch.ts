@@ -45,7 +45,10 @@ export function watchChanges(o: WatchOptions): () => void {
     if (file === undefined) return;
     const loaded = loadInventory(file);
     if (loaded.problems.length) {
-      o.log.error({ problems: loaded.problems.map(formatProblem) }, 'the inventory is not usable; the previous one stays in force');
+      o.log.error(
+        { problems: loaded.problems.map(formatProblem) },
+        'the inventory is not usable; the previous one stays in force',
+      );
       return;
     }
     o.supervisor.replaceInventory(loaded.entries);
@@ -56,7 +59,10 @@ export function watchChanges(o: WatchOptions): () => void {
     if (o.configFile === undefined) return;
     const loaded = loadConfig(o.configFile, o.env);
     if ('problems' in loaded) {
-      o.log.error({ problems: loaded.problems.map(formatProblem) }, 'the configuration is not usable; what runs goes on');
+      o.log.error(
+        { problems: loaded.problems.map(formatProblem) },
+        'the configuration is not usable; what runs goes on',
+      );
       return;
     }
     const plan = planReload(running, loaded.config);

@@ -41,7 +41,12 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
         if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return;
         const expanded = expand(node.value, variables);
         if (expanded.problem !== undefined) {
-          problems.push({ file, line: node.range ? lines.linePos(node.range[0]).line : 0, path: '', message: expanded.problem });
+          problems.push({
+            file,
+            line: node.range ? lines.linePos(node.range[0]).line : 0,
+            path: '',
+            message: expanded.problem,
+          });
           return;
         }
         // An unquoted value that is one variable takes the type its text has: `port: ${PORT}` is a number.
@@ -97,7 +102,10 @@ function expand(text: string, v: Variables): { text: string; problem?: string } 
     const value = v.env[m[1]];
     if (value !== undefined && (value !== '' || m[2] === undefined)) return value;
     if (m[2] === '-') return m[3];
-    problem ??= m[2] === '?' ? `${m[1]}: ${m[3]}` : `the environment variable ${m[1]} is not set; give it, or write \${${m[1]}:-default}`;
+    problem ??=
+      m[2] === '?'
+        ? `${m[1]}: ${m[3]}`
+        : `the environment variable ${m[1]} is not set; give it, or write \${${m[1]}:-default}`;
     return '';
   });
   return problem === undefined ? { text: out } : { text: out, problem };
@@ -186,7 +194,9 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
     }
     nodes = next;
   }
-  return [...new Set(nodes.flatMap((n) => (n._zod.def.type === 'object' ? Object.keys(n._zod.def.shape as object) : [])))];
+  return [
+    ...new Set(nodes.flatMap((n) => (n._zod.def.type === 'object' ? Object.keys(n._zod.def.shape as object) : []))),
+  ];
 }
 
 function unwrap(n: SchemaNode): SchemaNode[] {

@@ -116,7 +116,8 @@ export class EventPipeline implements Pipeline {
     if (receipt) this.ledger.add(cls, seq, receipt);
     this.count(draft.type);
     if (this.tap) this.tap({ type: draft.type, device: draft.device, id, at, json });
-    if (this.pausedAt === undefined && this.o.spool.unsyncedBytes > this.o.maxUnsyncedBytes) this.pausedAt = this.o.nowMs();
+    if (this.pausedAt === undefined && this.o.spool.unsyncedBytes > this.o.maxUnsyncedBytes)
+      this.pausedAt = this.o.nowMs();
     return true;
   }
 
@@ -163,7 +164,11 @@ export class EventPipeline implements Pipeline {
   private countShed(type: EventType): void {
     const collector = COLLECTOR_OF.get(type)!;
     let h = this.shed.get(collector);
-    if (!h) this.shed.set(collector, (h = this.o.metrics.handle('tidegate_lost_events_total', { collector, reason: 'shed' })));
+    if (!h)
+      this.shed.set(
+        collector,
+        (h = this.o.metrics.handle('tidegate_lost_events_total', { collector, reason: 'shed' })),
+      );
     h.value++;
   }
 }

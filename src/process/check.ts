@@ -31,19 +31,39 @@ export async function checkHost(config: Config, devices: number, connect: boolea
 function machine(config: Config): CheckFinding[] {
   const out: CheckFinding[] = [];
   if (!loadNative())
-    out.push({ severity: 'note', what: `the native add-on is not loaded: ${nativeProblem()}; there will be one worker and no kernel drop counter`, fix: 'install a C compiler and run: npm rebuild' });
+    out.push({
+      severity: 'note',
+      what: `the native add-on is not loaded: ${nativeProblem()}; there will be one worker and no kernel drop counter`,
+      fix: 'install a C compiler and run: npm rebuild',
+    });
   const root = process.getuid?.() === 0;
   if (!root) {
     const low = planListens(config).filter((l) => l.spec.port > 0 && l.spec.port < 1024);
     for (const l of low)
-      out.push({ severity: 'note', what: `${formatEndpoint(l.spec.address, l.spec.port)} is below 1024 and this is not root`, fix: 'start as root, or set net.ipv4.ip_unprivileged_port_start' });
+      out.push({
+        severity: 'note',
+        what: `${formatEndpoint(l.spec.address, l.spec.port)} is below 1024 and this is not root`,
+        fix: 'start as root, or set net.ipv4.ip_unprivileged_port_start',
+      });
     if (config.lb.vips.length > 0)
-      out.push({ severity: 'note', what: `not root: the VIP cannot be put on ${config.lb.interface} without CAP_NET_ADMIN`, fix: 'give the speaker CAP_NET_ADMIN, or put the address there yourself' });
+      out.push({
+        severity: 'note',
+        what: `not root: the VIP cannot be put on ${config.lb.interface} without CAP_NET_ADMIN`,
+        fix: 'give the speaker CAP_NET_ADMIN, or put the address there yourself',
+      });
   } else if (!lookUpUser(config.user)) {
-    out.push({ severity: 'note', what: `there is no user ${config.user}: workers run as nobody`, fix: `useradd --system ${config.user}, or set user:` });
+    out.push({
+      severity: 'note',
+      what: `there is no user ${config.user}: workers run as nobody`,
+      fix: `useradd --system ${config.user}, or set user:`,
+    });
   }
   if (config.lb.vips.length > 0 && (config.lb.bgp?.peers.length ?? 0) === 0)
-    out.push({ severity: 'problem', what: 'lb.vips names VIPs, but lb.bgp has no peer: nobody would learn of them', fix: 'configure lb.bgp: {asn, peers: [{address, asn}]}' });
+    out.push({
+      severity: 'problem',
+      what: 'lb.vips names VIPs, but lb.bgp has no peer: nobody would learn of them',
+      fix: 'configure lb.bgp: {asn, peers: [{address, asn}]}',
+    });
   return out;
 }
 
@@ -51,11 +71,22 @@ function access(config: Config, devices: number): CheckFinding[] {
   const out: CheckFinding[] = [];
   const snmp = config.collectors.snmp_trap;
   if (snmp && snmp.communities.length === 0)
-    out.push({ severity: 'note', what: 'collectors.snmp_trap has no community: every trap is refused and counted', fix: 'add communities: [{name: …, from: [PREFIX]}]' });
+    out.push({
+      severity: 'note',
+      what: 'collectors.snmp_trap has no community: every trap is refused and counted',
+      fix: 'add communities: [{name: …, from: [PREFIX]}]',
+    });
   const bgp = config.collectors.bgp;
   if (bgp && bgp.peers.length === 0)
-    out.push({ severity: 'note', what: 'collectors.bgp has no peers: every session is refused and counted', fix: 'add peers: [{address: ADDRESS, asn: N}]' });
-  out.push({ severity: 'ok', what: `inventory: ${devices} devices${config.inventory ? '' : ' (none configured: keys are network|address)'}` });
+    out.push({
+      severity: 'note',
+      what: 'collectors.bgp has no peers: every session is refused and counted',
+      fix: 'add peers: [{address: ADDRESS, asn: N}]',
+    });
+  out.push({
+    severity: 'ok',
+    what: `inventory: ${devices} devices${config.inventory ? '' : ' (none configured: keys are network|address)'}`,
+  });
   return out;
 }
 
@@ -77,7 +108,10 @@ function spool(config: Config): CheckFinding {
     // It has not run yet.
   }
   if (!rate || rate.bytes_per_second <= 0)
-    return { severity: short ? 'note' : 'ok', what: `spool: ${formatSize(max)}; how long an outage of Kafka it covers is known after the first minutes of traffic${short}` };
+    return {
+      severity: short ? 'note' : 'ok',
+      what: `spool: ${formatSize(max)}; how long an outage of Kafka it covers is known after the first minutes of traffic${short}`,
+    };
   const usable = Math.min(max, free ?? max);
   return {
     severity: short ? 'note' : 'ok',
@@ -88,9 +122,18 @@ function spool(config: Config): CheckFinding {
 async function sockets(config: Config): Promise<CheckFinding[]> {
   const opened = await openAll(planListens(config), 1);
   if ('problem' in opened)
-    return opened.problem.split('\n').map((what) => ({ severity: 'problem', what, fix: 'or is an instance running here already? `tidegate status` tells' }));
+    return opened.problem
+      .split('\n')
+      .map((what) => ({
+        severity: 'problem',
+        what,
+        fix: 'or is an instance running here already? `tidegate status` tells',
+      }));
   opened.close();
-  return opened.listens.map((l) => ({ severity: 'ok', what: `${l.collector} can listen on ${formatEndpoint(l.spec.address, l.spec.port)}` }));
+  return opened.listens.map((l) => ({
+    severity: 'ok',
+    what: `${l.collector} can listen on ${formatEndpoint(l.spec.address, l.spec.port)}`,
+  }));
 }
 
 async function peers(config: Config): Promise<CheckFinding[]> {
@@ -100,14 +143,21 @@ async function peers(config: Config): Promise<CheckFinding[]> {
       (p) =>
         new Promise<CheckFinding>((done) => {
           const where = formatEndpoint(p.address, p.port);
-          dial({ address: p.address, port: p.port, localAddress: p.local_address, ttl: p.multihop, timeoutMs: 3000 }, (r) => {
-            if (r.ok) {
-              r.connection.destroy();
-              done({ severity: 'ok', what: `BGP peer ${where} accepts connections` });
-            } else done({ severity: 'problem', what: `BGP peer ${where}: ${r.error}`, fix: 'is BGP enabled there for this node’s address, and is TCP 179 open between?' });
-          });
+          dial(
+            { address: p.address, port: p.port, localAddress: p.local_address, ttl: p.multihop, timeoutMs: 3000 },
+            (r) => {
+              if (r.ok) {
+                r.connection.destroy();
+                done({ severity: 'ok', what: `BGP peer ${where} accepts connections` });
+              } else
+                done({
+                  severity: 'problem',
+                  what: `BGP peer ${where}: ${r.error}`,
+                  fix: 'is BGP enabled there for this node’s address, and is TCP 179 open between?',
+                });
+            },
+          );
         }),
     ),
   );
 }
-

@@ -97,7 +97,7 @@ export class Child {
     this.noRestart();
     const child = this.child;
     if (!child) return true;
-    return await new Promise((resolve) => {
+    return (await new Promise((resolve) => {
       const timer = this.o.clock.setTimeout(() => {
         child.kill('SIGKILL');
         resolve(false);
@@ -106,7 +106,7 @@ export class Child {
         this.o.clock.clearTimeout(timer);
         resolve(true);
       });
-    }).finally(() => this.watch && this.o.clock.clearTimeout(this.watch)) as boolean;
+    }).finally(() => this.watch && this.o.clock.clearTimeout(this.watch))) as boolean;
   }
 
   private watchSilence(): void {
@@ -116,7 +116,10 @@ export class Child {
     const check = (): void => {
       if (this.child !== child || !child) return;
       if (this.silentFor > silenceMs && !this.stopping) {
-        log.error({ process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) }, 'process is silent; it is killed');
+        log.error(
+          { process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) },
+          'process is silent; it is killed',
+        );
         child.kill('SIGKILL');
         return;
       }

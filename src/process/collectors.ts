@@ -1,14 +1,16 @@
 /** Configuration and sockets → collectors. The only place that knows them all. */
-import type { Collector, CollectorContext, BoundTcp, BoundUdp } from '../collectors/collector.ts';
+
 import { BgpCollector } from '../collectors/bgp/collector.ts';
 import { BmpCollector } from '../collectors/bmp/collector.ts';
+import type { BoundTcp, Collector, CollectorContext } from '../collectors/collector.ts';
 import { GnmiCollector } from '../collectors/gnmi/collector.ts';
-import { SnmpTrapCollector } from '../collectors/snmp-trap/collector.ts';
+import { type BoundTrapSocket, SnmpTrapCollector } from '../collectors/snmp-trap/collector.ts';
 import type { Config } from '../config/schema.ts';
+import { dialGrpc } from '../net/grpc.ts';
 import { loadNative } from '../net/native.ts';
 import { openTcpListener } from '../net/tcp.ts';
 import type { TcpListener, UdpSocket } from '../net/types.ts';
-import { openUdpSocket } from '../net/udp.ts';
+import { openUdpSocket, type UdpDriver } from '../net/udp.ts';
 import type { Listen } from './messages.ts';
 
 export interface BuildOptions {
@@ -22,9 +24,11 @@ export interface BuildOptions {
 export interface BuiltCollectors {
   list: Collector[];
   named: [string, Collector][];
-  /** Listeners that could not be bound: hard reasons. */
-  problems: string[];
+  /** Listeners that could not be bound or are not read any more: hard reasons. */
+  problems(): string[];
   reconfigure(config: Config): void;
+  /** By listener: datagrams the kernel dropped at this worker's socket since it was opened. */
+  drops(): number[];
   close(): void;
 }
 
@@ -33,10 +37,14 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
   const native = loadNative();
   const problems: string[] = [];
   const closers: (() => void)[] = [];
-  const udp = { snmp_trap: [] as BoundUdp[] };
+  const udp = { snmp_trap: [] as BoundTrapSocket[] };
   const tcp = { bmp: [] as BoundTcp[], bgp: [] as BoundTcp[] };
-  for (const l of o.listens) {
-    const opened = l.kind === 'udp' ? await openUdpSocket(l.spec, { native, clock: context.clock }) : await openTcpListener(l.spec, { native, clock: context.clock });
+  const sockets: (UdpDriver | undefined)[] = o.listens.map(() => undefined);
+  for (const [i, l] of o.listens.entries()) {
+    const opened =
+      l.kind === 'udp'
+        ? await openUdpSocket(l.spec, { native, clock: context.clock })
+        : await openTcpListener(l.spec, { native, clock: context.clock });
     if (!opened.ok) {
       problems.push(`socket not bound: ${opened.problem.text}`);
       continue;
@@ -44,9 +52,10 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
     closers.push(() => opened.value.close());
     const vip = l.vip;
     if (l.kind === 'udp') {
-      const socket = opened.value as UdpSocket;
+      const socket = opened.value as UdpDriver;
       if (vip !== undefined) watchUdp(socket, () => o.onPacket(vip));
-      udp.snmp_trap.push({ spec: l.spec, socket, ack: l.ack });
+      udp.snmp_trap.push({ spec: l.spec, socket, ack: l.ack, countedDrops: l.countedDrops });
+      sockets[i] = socket;
     } else {
       const listener = opened.value as TcpListener;
       if (vip !== undefined) watchTcp(listener, () => o.onPacket(vip));
@@ -62,14 +71,18 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
   }
   if (bmp) named.push(['bmp', new BmpCollector(bmp, tcp.bmp, context)]);
   if (bgp) named.push(['bgp', new BgpCollector(context, bgp, tcp.bgp)]);
-  if (gnmi) named.push(['gnmi', new GnmiCollector(context, gnmi)]);
+  if (gnmi) named.push(['gnmi', new GnmiCollector(context, gnmi, dialGrpc)]);
   return {
     list: named.map((n) => n[1]),
     named,
-    problems,
+    problems: () => [
+      ...problems,
+      ...sockets.flatMap((s) => (s?.failed === undefined ? [] : [`socket not polled: ${s.failed}`])),
+    ],
     reconfigure: (next) => {
       if (next.collectors.snmp_trap) snmp?.reconfigure(next.collectors.snmp_trap);
     },
+    drops: () => sockets.map((s) => s?.kernelDrops ?? 0),
     close: () => {
       for (const close of closers) close();
     },

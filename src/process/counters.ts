@@ -47,7 +47,8 @@ export class CounterStore {
           continue;
         }
         const merge = declarationOf(s[0])?.merge ?? 'sum';
-        known[2] = merge === 'sum' ? known[2] + s[2] : merge === 'max' ? Math.max(known[2], s[2]) : Math.min(known[2], s[2]);
+        known[2] =
+          merge === 'sum' ? known[2] + s[2] : merge === 'max' ? Math.max(known[2], s[2]) : Math.min(known[2], s[2]);
       }
     }
     return [...out.values()];

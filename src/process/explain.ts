@@ -56,9 +56,19 @@ export function explain(i: ExplainInput): Explanation {
     ...vipFindings(i),
   ];
   if (!findings.some((f) => f.severity === 'problem')) {
-    findings.push({ at: 'device', severity: 'ok', cause: 'nothing on this node stands in the way; if nothing arrives, the device does not send here: look at its configuration, its route to the VIP and at filters between' });
+    findings.push({
+      at: 'device',
+      severity: 'ok',
+      cause:
+        'nothing on this node stands in the way; if nothing arrives, the device does not send here: look at its configuration, its route to the VIP and at filters between',
+    });
   }
-  return { device: i.device, known: known.map((d) => ({ id: d.id, name: d.name })), addresses: [...addresses], findings };
+  return {
+    device: i.device,
+    known: known.map((d) => ({ id: d.id, name: d.name })),
+    addresses: [...addresses],
+    findings,
+  };
 }
 
 function deviceFindings(i: ExplainInput, known: number, addresses: Set<string>): Finding[] {
@@ -91,18 +101,31 @@ function refusalFindings(i: ExplainInput, addresses: Set<string>): Finding[] {
 function nodeFindings(i: ExplainInput): Finding[] {
   const out: Finding[] = [];
   for (const name of i.silent)
-    out.push({ at: 'process', severity: 'problem', cause: `${name} does not answer`, fix: 'it is restarted when it stays silent; see the log for why' });
+    out.push({
+      at: 'process',
+      severity: 'problem',
+      cause: `${name} does not answer`,
+      fix: 'it is restarted when it stays silent; see the log for why',
+    });
   if (i.listens.length === 0)
-    out.push({ at: 'socket', severity: 'problem', cause: 'no listener is configured', fix: 'configure collectors: with a listen address each' });
+    out.push({
+      at: 'socket',
+      severity: 'problem',
+      cause: 'no listener is configured',
+      fix: 'configure collectors: with a listen address each',
+    });
   for (const w of i.workers)
     for (const reason of w.hard)
       out.push({
         at: /bound|polled|socket/.test(reason) ? 'socket' : /disk|sync|spool/.test(reason) ? 'spool' : 'process',
         severity: 'problem',
         cause: `worker ${w.index}: ${reason}`,
-        fix: /bound|socket/.test(reason) ? `free the address or correct it: ${i.listens.map((l) => formatEndpoint(l.spec.address, l.spec.port)).join(', ')}` : 'see the log of this node',
+        fix: /bound|socket/.test(reason)
+          ? `free the address or correct it: ${i.listens.map((l) => formatEndpoint(l.spec.address, l.spec.port)).join(', ')}`
+          : 'see the log of this node',
       });
-  for (const w of i.workers) for (const reason of w.soft) out.push({ at: 'spool', severity: 'note', cause: `worker ${w.index}: ${reason}` });
+  for (const w of i.workers)
+    for (const reason of w.soft) out.push({ at: 'spool', severity: 'note', cause: `worker ${w.index}: ${reason}` });
   for (const [name, labels, value] of i.samples) {
     if (name !== 'tidegate_lost_events_total' || value === 0) continue;
     if (labels.includes('reason="kernel"'))
@@ -114,7 +137,13 @@ function nodeFindings(i: ExplainInput): Finding[] {
         count: value,
       });
     if (labels.includes('reason="shed"'))
-      out.push({ at: 'spool', severity: 'problem', cause: `${value} events were shed because the spool was full (${labels})`, fix: 'restore Kafka, or enlarge spool.max_bytes', count: value });
+      out.push({
+        at: 'spool',
+        severity: 'problem',
+        cause: `${value} events were shed because the spool was full (${labels})`,
+        fix: 'restore Kafka, or enlarge spool.max_bytes',
+        count: value,
+      });
   }
   return out;
 }
@@ -128,7 +157,13 @@ function exportFindings(i: ExplainInput): Finding[] {
         const cause = `exporter ${e.exporter}: ${p.topic === '' ? '' : `${p.topic}: `}${p.problem}`;
         if (seen.has(cause)) continue;
         seen.add(cause);
-        out.push({ at: 'export', severity: 'problem', cause: `${cause} (for ${formatDuration(i.nowMs - p.since)}); nothing is lost while the spool has room`, fix: p.fix, since: new Date(p.since).toISOString() });
+        out.push({
+          at: 'export',
+          severity: 'problem',
+          cause: `${cause} (for ${formatDuration(i.nowMs - p.since)}); nothing is lost while the spool has room`,
+          fix: p.fix,
+          since: new Date(p.since).toISOString(),
+        });
       }
     }
   }
@@ -148,7 +183,12 @@ function vipFindings(i: ExplainInput): Finding[] {
   if (i.config.lb.vips.length === 0) return out;
   const decision = i.lb.decision as { grade?: string; reasons?: string[] } | undefined;
   if (decision?.grade !== undefined && decision.grade !== 'full')
-    out.push({ at: 'vip', severity: 'problem', cause: `this node is ${decision.grade} for its VIPs: ${(decision.reasons ?? []).join('; ') || 'no reason given'}`, fix: 'remove the reason; the VIP comes back by itself after lb.rise' });
+    out.push({
+      at: 'vip',
+      severity: 'problem',
+      cause: `this node is ${decision.grade} for its VIPs: ${(decision.reasons ?? []).join('; ') || 'no reason given'}`,
+      fix: 'remove the reason; the VIP comes back by itself after lb.rise',
+    });
   for (const p of (i.lb.peers as PeerView[] | undefined) ?? []) {
     if (p.state === 'Established') continue;
     const why = p.reason ?? p.last_error;

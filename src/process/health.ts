@@ -4,7 +4,6 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Quota } from '../spool/quota.ts';
 import type { SpoolWriter } from '../spool/types.ts';
-import type { Registry } from '../telemetry/registry.ts';
 
 export interface Health {
   hard: string[];
@@ -16,19 +15,14 @@ export interface HealthOptions {
   config: Config;
   spool: SpoolWriter;
   quota: Quota;
-  registry: Registry;
 }
 
 /** A record that waits longer than this for its fdatasync is a disk that does not work. */
 const SYNC_LIMIT_MS = 1000;
-/** Kernel drops stay a soft reason this long after the last one: noise never flaps a route. */
-const DROPS_HOLD_MS = 10_000;
 
 export class HealthMeter {
   last: Health = { hard: ['starting'], soft: [] };
   private readonly o: HealthOptions;
-  private drops = 0;
-  private droppedAt = Number.NEGATIVE_INFINITY;
 
   constructor(o: HealthOptions) {
     this.o = o;
@@ -40,14 +34,12 @@ export class HealthMeter {
     const hard: string[] = [...socketProblems];
     const soft: string[] = [];
     const since = spool.waitingSince;
-    if (since !== undefined && now - since > SYNC_LIMIT_MS) hard.push('disk: a record waits over 1 s for its fdatasync');
+    if (since !== undefined && now - since > SYNC_LIMIT_MS)
+      hard.push('disk: a record waits over 1 s for its fdatasync');
     if (spool.failure !== undefined) hard.push(`disk not writable: ${spool.failure}`);
     if (!quota.accepts('trap')) hard.push('spool full: traps are shed');
-    else if (quota.overHighWater) soft.push(`spool ${Math.round(quota.fill * 100)} % full of events that are not exported`);
-    const drops = this.kernelDrops();
-    if (drops > this.drops) this.droppedAt = now;
-    this.drops = drops;
-    if (now - this.droppedAt < DROPS_HOLD_MS) soft.push('the kernel drops datagrams: a socket buffer was full');
+    else if (quota.overHighWater)
+      soft.push(`spool ${Math.round(quota.fill * 100)} % full of events that are not exported`);
     if (draining) soft.push('draining');
     for (const c of collectors) {
       const h = c.health?.();
@@ -58,9 +50,5 @@ export class HealthMeter {
     }
     this.last = { hard, soft };
     return this.last;
-  }
-
-  private kernelDrops(): number {
-    return this.o.registry.handle('tidegate_lost_events_total', { collector: 'snmp_trap', reason: 'kernel' }).value;
   }
 }

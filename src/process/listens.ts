@@ -1,7 +1,8 @@
 /** Which sockets the configuration asks for: VIP names become addresses, networks become devices to bind to. */
-import type { Config } from '../config/schema.ts';
+
 import type { ListenerConfig } from '../config/fields.ts';
-import { parsePrefix, formatIp } from '../core/ip.ts';
+import type { Config } from '../config/schema.ts';
+import { formatIp, parsePrefix } from '../core/ip.ts';
 import type { Listen } from './messages.ts';
 
 const KIND = { snmp_trap: 'udp', bmp: 'tcp', bgp: 'tcp' } as const;
@@ -18,11 +19,19 @@ export function planListens(config: Config): Listen[] {
 function expand(config: Config, collector: Listen['collector'], l: ListenerConfig): Listen[] {
   const network = l.network ?? 'default';
   const device = config.networks[network]?.device;
-  const vipOf = (address: string): string | undefined => config.lb.vips.find((v) => addressesOf(v.addresses).includes(address))?.name;
-  const addresses = l.vip === undefined ? [l.address!] : addressesOf(config.lb.vips.find((v) => v.name === l.vip)?.addresses ?? []);
+  const vipOf = (address: string): string | undefined =>
+    config.lb.vips.find((v) => addressesOf(v.addresses).includes(address))?.name;
+  const addresses =
+    l.vip === undefined ? [l.address!] : addressesOf(config.lb.vips.find((v) => v.name === l.vip)?.addresses ?? []);
   return addresses.map((address) => {
     const vip = l.vip ?? vipOf(address);
-    return { collector, kind: KIND[collector], vip, ack: l.ack, spec: { network, address, port: l.port, device, freebind: vip !== undefined } };
+    return {
+      collector,
+      kind: KIND[collector],
+      vip,
+      ack: l.ack,
+      spec: { network, address, port: l.port, device, freebind: vip !== undefined },
+    };
   });
 }
 

@@ -51,7 +51,8 @@ export class Manifests {
 
   /** Manifests for what earlier boots of this shard spooled after their last one: a crash leaves no gap in the audit. */
   recover(log: Logger): void {
-    const reader = (cls: EventClass): SpoolReader => new SpoolReader({ dir: join(this.o.shard, cls), fs: realFs, end: 'all' });
+    const reader = (cls: EventClass): SpoolReader =>
+      new SpoolReader({ dir: join(this.o.shard, cls), fs: realFs, end: 'all' });
     const system = reader('system');
     const covered = manifestedSeqs(system);
     system.close();

@@ -4,12 +4,12 @@
  */
 import type { Config } from '../config/schema.ts';
 import type { EventClass } from '../event/types.ts';
+import type { ExporterProgress } from '../export/types.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import type { ListenSpec } from '../net/types.ts';
 import type { SpoolUsage } from '../spool/types.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
 import type { Sample } from '../telemetry/registry.ts';
-import type { ExporterProgress } from '../export/types.ts';
 
 /** A listening socket of one collector. */
 export interface Listen {
@@ -20,6 +20,8 @@ export interface Listen {
   vip?: string;
   /** Per-listener acknowledgement mode. */
   ack?: 'auto' | 'spool' | 'export';
+  /** Kernel drops of this worker's socket that an earlier worker of the same index counted. */
+  countedDrops?: number;
 }
 
 export interface WorkerInit {
@@ -105,7 +107,7 @@ export interface Renewal {
 
 export type FromWorker =
   | { kind: 'bound'; boot: number }
-  | (Renewal & { samples: Sample[]; usage: SpoolUsage })
+  | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: number[] })
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'lines'; text: string }
   | { kind: 'tapped'; events: TappedEvent[] }

@@ -137,15 +137,6 @@ export class Speaker {
     return this.stopped;
   }
 
-  /** At once, because nobody reads any more: NOTIFICATION with `reason`, addresses removed. */
-  async abandon(reason: string): Promise<void> {
-    this.closed = true;
-    for (const timer of this.timers.values()) this.o.clock.clearTimeout(timer);
-    this.timers.clear();
-    await this.announcer.closeSessions(`${this.o.node}: ${reason}`);
-    await this.announcer.removeAddresses();
-  }
-
   private async runStop(reason: string): Promise<void> {
     const { linger, timeout } = this.config.drain;
     const text = `${this.o.node}: ${reason}`;

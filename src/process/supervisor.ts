@@ -13,11 +13,11 @@
  */
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Admin } from '../admin/types.ts';
 import { openApi, openProbes } from '../admin/http.ts';
 import { MetricsPage } from '../admin/metrics.ts';
-import type { Config } from '../config/schema.ts';
+import type { Admin } from '../admin/types.ts';
 import { redact } from '../config/redact.ts';
+import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
@@ -91,6 +91,8 @@ interface WorkerSlot {
   hard: string[];
   soft: string[];
   renewedAt: number;
+  /** Kernel drops by listener that are counted. */
+  drops: number[];
 }
 
 export class Supervisor implements Admin {
@@ -186,7 +188,10 @@ export class Supervisor implements Admin {
     if (found) return found;
     // The name of the default user is not on every machine; nobody is.
     const nobody = lookUpUser('nobody') ?? { uid: 65534, gid: 65534 };
-    log.warn({ user: config.user, uid: nobody.uid }, `there is no user ${config.user}; workers run as uid ${nobody.uid}: create it, or set user:`);
+    log.warn(
+      { user: config.user, uid: nobody.uid },
+      `there is no user ${config.user}; workers run as uid ${nobody.uid}: create it, or set user:`,
+    );
     return nobody;
   }
 
@@ -199,7 +204,8 @@ export class Supervisor implements Admin {
     this.opened = opened;
     this.listens = opened.listens;
     this.nativeProblem = opened.nativeProblem;
-    if (opened.nativeProblem !== undefined) log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker, no kernel drop counter');
+    if (opened.nativeProblem !== undefined)
+      log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker, no kernel drop counter');
     for (const note of opened.notes) log.warn({}, note);
     const shards = await planShards('spool', opened.workers, this.identity, (path, who) => chownTree(path, who));
     for (let index = 0; index < opened.workers; index++) {
@@ -216,7 +222,9 @@ export class Supervisor implements Admin {
         onFork: (send) => {
           let next = FIRST_FD;
           const listens = this.listens.map((l, i) =>
-            opened.sockets[i].fds[index] === undefined ? l : { ...l, spec: { ...l.spec, fd: next++ } },
+            opened.sockets[i].fds[index] === undefined
+              ? l
+              : { ...l, spec: { ...l.spec, fd: next++ }, countedDrops: this.slots[index].drops[i] },
           );
           send({
             kind: 'init',
@@ -237,7 +245,17 @@ export class Supervisor implements Admin {
         },
         onExit: (how) => this.workerEnded(index, how),
       });
-      this.slots.push({ child, boot: undefined, bound: false, started: false, usage: undefined, hard: ['starting'], soft: [], renewedAt: 0 });
+      this.slots.push({
+        child,
+        boot: undefined,
+        bound: false,
+        started: false,
+        usage: undefined,
+        hard: ['starting'],
+        soft: [],
+        renewedAt: 0,
+        drops: [],
+      });
     }
     for (const slot of this.slots) slot.child.start();
   }
@@ -302,13 +320,15 @@ export class Supervisor implements Admin {
         slot.hard = m.hard;
         slot.soft = m.soft;
         slot.usage = m.usage;
+        slot.drops = m.drops;
         this.counters.update(`worker ${index}`, m.samples);
         return;
       case 'answer':
         this.asker.answer(m.id, `worker ${index}`, m.value);
         return;
       case 'lines':
-        if (this.o.print(m.text, () => this.toWorker(index, { kind: 'lines-written' }))) this.toWorker(index, { kind: 'lines-written' });
+        if (this.o.print(m.text, () => this.toWorker(index, { kind: 'lines-written' })))
+          this.toWorker(index, { kind: 'lines-written' });
         return;
       case 'tapped':
         this.tapped(m.events);
@@ -336,7 +356,10 @@ export class Supervisor implements Admin {
       network: l.spec.network,
       protocol: l.kind,
     }));
-    this.o.log.info({ listening, workers: this.slots.length, data_dir: process.cwd(), admin: this.adminAddress, pid: process.pid }, 'ready');
+    this.o.log.info(
+      { listening, workers: this.slots.length, data_dir: process.cwd(), admin: this.adminAddress, pid: process.pid },
+      'ready',
+    );
     this.onReady(listening.map((l) => ({ ...l })));
   }
 
@@ -385,7 +408,8 @@ export class Supervisor implements Admin {
     const now = this.o.clock.nowMs();
     for (let i = 0; i < this.slots.length; i++) {
       const s = this.slots[i];
-      this.registry.handle('tidegate_worker_up', { worker: i }).value = s.started && now - s.renewedAt < this.config.lb.lease.timeout ? 1 : 0;
+      this.registry.handle('tidegate_worker_up', { worker: i }).value =
+        s.started && now - s.renewedAt < this.config.lb.lease.timeout ? 1 : 0;
       if (this.slots.length > 1) this.toWorker(i, { kind: 'node-usage', others: this.othersUsage(i) });
     }
   }
@@ -431,7 +455,11 @@ export class Supervisor implements Admin {
   }
 
   livez(): string[] {
-    const frozen = this.slots.flatMap((s, i) => (s.started && s.child.silentFor > 5000 ? [`worker ${i} has been silent for ${Math.round(s.child.silentFor / 1000)} s`] : []));
+    const frozen = this.slots.flatMap((s, i) =>
+      s.started && s.child.silentFor > 5000
+        ? [`worker ${i} has been silent for ${Math.round(s.child.silentFor / 1000)} s`]
+        : [],
+    );
     return this.speaker && this.speaker.silentFor > 5000 ? [...frozen, 'the speaker is silent'] : frozen;
   }
 
@@ -456,7 +484,9 @@ export class Supervisor implements Admin {
   }
 
   private async askWorkers(question: Question): Promise<{ answers: unknown[]; silent: string[] }> {
-    const targets = new Map(this.slots.map((_, i) => [`worker ${i}`, (id: number) => this.toWorker(i, { kind: 'ask', id, question })]));
+    const targets = new Map(
+      this.slots.map((_, i) => [`worker ${i}`, (id: number) => this.toWorker(i, { kind: 'ask', id, question })]),
+    );
     return this.asker.ask(targets);
   }
 
@@ -476,7 +506,11 @@ export class Supervisor implements Admin {
       data_dir: process.cwd(),
       workers_wanted: this.config.workers,
       native: this.nativeProblem === undefined ? { loaded: true } : { loaded: false, reason: this.nativeProblem },
-      listening: this.listens.map((l) => ({ collector: l.collector, address: formatEndpoint(l.spec.address, l.spec.port), network: l.spec.network })),
+      listening: this.listens.map((l) => ({
+        collector: l.collector,
+        address: formatEndpoint(l.spec.address, l.spec.port),
+        network: l.spec.network,
+      })),
       ready: this.readyz(),
       workers: workers.map((w) => ({ ...w, restarts: this.slots[w.index].child.restarts })),
       silent,
@@ -484,7 +518,9 @@ export class Supervisor implements Admin {
       lb,
       counters: Object.fromEntries(
         this.samples()
-          .filter((s) => /^tidegate_(received|events|refused|lost_events|repeated|export_acked|export_quarantined)_?/.test(s[0]))
+          .filter((s) =>
+            /^tidegate_(received|events|refused|lost_events|repeated|export_acked|export_quarantined)_?/.test(s[0]),
+          )
           .map((s) => [s[1] === '' ? s[0] : `${s[0]}{${s[1]}}`, s[2]]),
       ),
     };
@@ -494,7 +530,9 @@ export class Supervisor implements Admin {
     const base = { decision: this.decision, draining: this.draining };
     if (!this.speaker) return base;
     const speaker = this.speaker;
-    const g = await this.asker.ask<Record<string, unknown>>(new Map([['speaker', (id: number) => speaker.send({ kind: 'ask', id } satisfies ToSpeaker)]]));
+    const g = await this.asker.ask<Record<string, unknown>>(
+      new Map([['speaker', (id: number) => speaker.send({ kind: 'ask', id } satisfies ToSpeaker)]]),
+    );
     return g.answers.length ? { ...base, ...g.answers[0] } : { ...base, silent: g.silent };
   }
 
@@ -517,7 +555,11 @@ export class Supervisor implements Admin {
   }
 
   async explain(device: string): Promise<unknown> {
-    const [refusals, { workers, silent }, lb] = await Promise.all([this.askWorkers({ what: 'refusals' }), this.workerStatus(), this.lb()]);
+    const [refusals, { workers, silent }, lb] = await Promise.all([
+      this.askWorkers({ what: 'refusals' }),
+      this.workerStatus(),
+      this.lb(),
+    ]);
     return explain({
       device,
       config: this.config,
@@ -544,7 +586,8 @@ export class Supervisor implements Admin {
 
   private unionFilter(): TapFilter {
     const filters = [...this.taps.values()].map((t) => t.filter);
-    const same = (k: keyof TapFilter): string | undefined => (filters.every((f) => f[k] === filters[0]?.[k]) ? filters[0]?.[k] : undefined);
+    const same = (k: keyof TapFilter): string | undefined =>
+      filters.every((f) => f[k] === filters[0]?.[k]) ? filters[0]?.[k] : undefined;
     return { type: same('type'), device: same('device') };
   }
 

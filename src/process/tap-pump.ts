@@ -30,8 +30,21 @@ export class TapPump {
     }
     pipeline.setTap((e) => {
       if (this.waiting.length >= LIMIT || !matchesTap(filter, e.type, e.device.id, e.device.name)) return;
-      const head = JSON.stringify({ specversion: '1.0', id: e.id, source: eventSource(e.type), type: e.type, time: e.at, subject: e.device.id, tidegatenode: node });
-      this.waiting.push({ type: e.type, deviceId: e.device.id, deviceName: e.device.name, line: `${head.slice(0, -1)},"data":${e.json}}` });
+      const head = JSON.stringify({
+        specversion: '1.0',
+        id: e.id,
+        source: eventSource(e.type),
+        type: e.type,
+        time: e.at,
+        subject: e.device.id,
+        tidegatenode: node,
+      });
+      this.waiting.push({
+        type: e.type,
+        deviceId: e.device.id,
+        deviceName: e.device.name,
+        line: `${head.slice(0, -1)},"data":${e.json}}`,
+      });
       if (!this.armed) {
         this.armed = true;
         this.clock.setTimeout(() => this.flush(), EVERY_MS);

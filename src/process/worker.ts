@@ -7,21 +7,22 @@
  *
  * The lease is renewed from the loop that reads the sockets: if it stands still, so does the lease, and the VIP goes elsewhere.
  */
-import { shortHash } from '../core/hash.ts';
-import type { Clock } from '../core/clock.ts';
-import type { Logger } from '../core/log.ts';
+
 import type { Collector } from '../collectors/collector.ts';
 import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import { shortHash } from '../core/hash.ts';
+import type { Logger } from '../core/log.ts';
 import type { Device, EventClass } from '../event/types.ts';
 import { EVENT_CLASSES } from '../event/types.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
 import { EventPipeline } from '../pipeline/pipeline.ts';
 import { Quota } from '../spool/quota.ts';
 import { Spool } from '../spool/spool.ts';
+import { REFUSAL_CODES } from '../telemetry/codes.ts';
 import { Refusals } from '../telemetry/refusals.ts';
 import { Registry } from '../telemetry/registry.ts';
-import { REFUSAL_CODES } from '../telemetry/codes.ts';
-import { buildCollectors, type BuiltCollectors } from './collectors.ts';
+import { type BuiltCollectors, buildCollectors } from './collectors.ts';
 import { ExportHost } from './export-host.ts';
 import { HealthMeter } from './health.ts';
 import { LeaseChannel } from './lease-channel.ts';
@@ -53,6 +54,7 @@ export class Worker {
   /** Resolves when `stop` has done its work. */
   readonly stopped: Promise<void>;
   private finish: () => void = () => {};
+  private opened = false;
   private counter = 0;
   private draining = false;
   private stopping = false;
@@ -67,7 +69,14 @@ export class Worker {
     this.refusals = new Refusals(this.registry, clock);
     this.refusals.onFirst = (r) =>
       log.warn(
-        { collector: r.collector, source: r.source, network: r.network, code: r.code, detail: r.detail, fix: REFUSAL_CODES[r.code].fix },
+        {
+          collector: r.collector,
+          source: r.source,
+          network: r.network,
+          code: r.code,
+          detail: r.detail,
+          fix: REFUSAL_CODES[r.code].fix,
+        },
         `refused: ${REFUSAL_CODES[r.code].reason}`,
       );
     this.self = { id: `node|${init.config.node}`, name: init.config.node };
@@ -98,8 +107,19 @@ export class Worker {
       limits: { maxBytes: config.spool.max_bytes, retain: config.spool.retain, shards: init.of, durable },
       exported: this.exports.knownMarks(init.shard),
     });
-    this.quota = new Quota({ maxBytes: config.spool.max_bytes, highWater: config.spool.high_water, lowWater: config.spool.low_water, maxUnsynced: config.spool.max_unsynced_bytes });
-    this.manifests = new Manifests({ clock, boot: this.spool.boot, worker: init.index, shard: init.shard, emit: (data) => this.say({ type: 'system.v1', data }) });
+    this.quota = new Quota({
+      maxBytes: config.spool.max_bytes,
+      highWater: config.spool.high_water,
+      lowWater: config.spool.low_water,
+      maxUnsynced: config.spool.max_unsynced_bytes,
+    });
+    this.manifests = new Manifests({
+      clock,
+      boot: this.spool.boot,
+      worker: init.index,
+      shard: init.shard,
+      emit: (data) => this.say({ type: 'system.v1', data }),
+    });
     this.pipeline = new EventPipeline({
       spool: this.spool,
       metrics: registry,
@@ -145,9 +165,10 @@ export class Worker {
         this.vips[vip] = clock.wallMs();
       },
     });
-    this.health = new HealthMeter({ clock, config, spool: this.spool, quota: this.quota, registry });
+    this.health = new HealthMeter({ clock, config, spool: this.spool, quota: this.quota });
     this.lease = new LeaseChannel(init.speakerSocket, clock);
     this.manifests.recover(log);
+    this.opened = true;
   }
 
   get boot(): number {
@@ -164,7 +185,7 @@ export class Worker {
   beat(): void {
     if (this.stopping) return;
     this.measureQuota();
-    const { hard, soft } = this.health.measure(this.collectors.list, this.collectors.problems, this.draining);
+    const { hard, soft } = this.health.measure(this.collectors.list, this.collectors.problems(), this.draining);
     const renewal: Renewal = {
       kind: 'renewal',
       worker: this.init.index,
@@ -177,12 +198,21 @@ export class Worker {
     };
     this.lease.send(renewal);
     this.exports.report();
-    this.send({ ...renewal, samples: this.registry.snapshot(), usage: this.spool.usage() });
+    this.send({
+      ...renewal,
+      samples: this.registry.snapshot(),
+      usage: this.spool.usage(),
+      drops: this.collectors.drops(),
+    });
     this.clock.setTimeout(() => this.beat(), this.config.lb.lease.interval);
   }
 
-  /** A message of the supervisor. */
+  /** A message of the supervisor. One that comes before the worker is open has nobody to act on it: `init` carried the same. */
   handle(m: ToWorker): void {
+    if (!this.opened) {
+      if (m.kind === 'stop') this.finish();
+      return;
+    }
     switch (m.kind) {
       case 'start':
         this.start();
@@ -232,7 +262,9 @@ export class Worker {
     await this.spool.flush();
     await this.exports.stop(deadlineMs);
     this.lease.close();
-    await this.spool.close().catch((e: Error) => this.log.error({ error: e.message }, 'the spool could not be closed properly'));
+    await this.spool
+      .close()
+      .catch((e: Error) => this.log.error({ error: e.message }, 'the spool could not be closed properly'));
     this.send({ ...this.lastWords() });
     this.send({ kind: 'stopped' });
     this.finish();
@@ -259,6 +291,7 @@ export class Worker {
       vips: this.vips,
       samples: this.registry.snapshot(),
       usage: this.spool.usage(),
+      drops: [],
     };
   }
 

@@ -14,5 +14,13 @@ export function makeLogger(o: LogOptions): Logger {
   const stream = o.tty
     ? pretty({ destination: 2, sync: true, colorize: true, ignore: 'pid,hostname', singleLine: true })
     : pino.destination({ dest: 2, sync: true });
-  return pino({ level: o.level, base: o.fields ?? {}, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, stream);
+  return pino(
+    {
+      level: o.level,
+      base: o.fields ?? {},
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
 }
