@@ -1,0 +1,92 @@
+/**
+ * What we need of a Kafka client library: single requests and their answers, partition by partition. Retries, order, sequence
+ * numbers and batches are ours (producer.ts), so that they are the same with each library. One adapter file per library.
+ */
+import type { ConnectionOptions } from 'node:tls';
+
+export interface BrokerAddress {
+  id: number;
+  host: string;
+  port: number;
+}
+
+export interface PartitionMetadata {
+  id: number;
+  /** Broker id, -1 where there is none. */
+  leader: number;
+  error: number;
+  replicas: number[];
+  isr: number[];
+}
+
+export interface TopicMetadata {
+  name: string;
+  error: number;
+  partitions: PartitionMetadata[];
+  /** Bit n: the operation n of Kafka's AclOperation is allowed to us; undefined where the library cannot ask. */
+  operations?: number;
+}
+
+export interface ClusterMetadata {
+  brokers: BrokerAddress[];
+  topics: TopicMetadata[];
+}
+
+/** `records` is a whole RecordBatch (record-batch.ts). */
+export interface ProduceBatch {
+  topic: string;
+  partition: number;
+  records: Buffer;
+}
+
+export interface ProduceAnswer {
+  topic: string;
+  partition: number;
+  /** Kafka's error code, 0 where it was written by all in-sync replicas. */
+  error: number;
+  message?: string;
+  offset: bigint;
+}
+
+/** Every method rejects with ClientError only. */
+export interface KafkaClient {
+  /** Connects where needed. Errors of single topics and partitions are in the answer. */
+  metadata(topics: string[]): Promise<ClusterMetadata>;
+  initProducerId(): Promise<{ id: bigint; epoch: number }>;
+  /** acks=all to one broker; at most one batch a partition in one call. */
+  produce(broker: BrokerAddress, batches: ProduceBatch[]): Promise<ProduceAnswer[]>;
+  /** New connections from now on: certificates or passwords have changed. Requests in flight are answered first. */
+  reconnect(): void;
+  close(): Promise<void>;
+}
+
+export const SASL_MECHANISMS = ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'] as const;
+export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
+
+export interface ResolvedSasl {
+  mechanism: SaslMechanism;
+  username: string;
+  password: string;
+  /** oauthbearer: asked at each authentication. */
+  token: () => string;
+}
+
+export interface ClientOptions {
+  clientId: string;
+  brokers: BrokerAddress[];
+  /** Asked at each connection, so that new files are taken. Undefined: no TLS. */
+  tls: (() => ConnectionOptions) | undefined;
+  sasl: ResolvedSasl | undefined;
+  connectTimeoutMs: number;
+  requestTimeoutMs: number;
+}
+
+export type ClientFactory = (options: ClientOptions) => KafkaClient;
+
+/** `HOST:PORT`, `[V6]:PORT` or `HOST` (port 9092); undefined where it is none of them. Names stay names. */
+export function parseBroker(text: string): { host: string; port: number } | undefined {
+  const m = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:[\]\s/]+))(?::(\d{1,5}))?$/.exec(text);
+  if (!m) return undefined;
+  const port = m[3] === undefined ? 9092 : Number(m[3]);
+  return port >= 1 && port <= 65535 ? { host: m[1] ?? m[2], port } : undefined;
+}

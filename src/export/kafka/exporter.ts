@@ -1,0 +1,342 @@
+/** The Kafka exporter: one client and producer for all shards of a worker, one set of lanes a shard and class. */
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import { rfc3339 } from '../../core/time.ts';
+import { EVENT_CLASSES, EVENT_TYPES, type EventClass, type EventType } from '../../event/types.ts';
+import type { Position } from '../../spool/types.ts';
+import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
+import { type BrokerAddress, type ClientFactory, type KafkaClient, parseBroker } from './client.ts';
+import { type KafkaConfig, topicOf } from './config.ts';
+import { DeadLetters, dlqRecord } from './dlq.ts';
+import { type ClientError, meaningOf, type ProblemText, problemText, unreachableText } from './errors.ts';
+import { credentialFiles, FileWatch, readTls, resolveSasl } from './files.ts';
+import { HeaderTemplates } from './headers.ts';
+import { kafkajsClient } from './kafkajs.ts';
+import { DEFAULT_LIMITS, type LaneLimits, Lanes, type LanesState } from './lanes.ts';
+import { platformaticClient } from './platformatic.ts';
+import { Producer, type SendResult } from './producer.ts';
+import type { Quarantine } from './quarantine.ts';
+import type { PendingRecord } from './queue.ts';
+import { BatchEncoder } from './record-batch.ts';
+
+export interface KafkaExporterOptions {
+  name: string;
+  config: KafkaConfig;
+  node: string;
+  worker: number;
+  clock: Clock;
+  log: Logger;
+  quarantine: Quarantine;
+  /** Tests put another client here. */
+  client?: ClientFactory;
+  limits?: Partial<LaneLimits>;
+  metadataMaxAgeMs?: number;
+  watchFilesMs?: number;
+}
+
+const COLLECTOR = new Map<EventType, string>(EVENT_TYPES.map((t) => [t.type, t.collector]));
+
+/** The client a configuration asks for. */
+export function makeClient(name: string, config: KafkaConfig, factory?: ClientFactory): KafkaClient {
+  const brokers: BrokerAddress[] = config.brokers.map((b, i) => ({ id: -1 - i, ...parseBroker(b)! }));
+  const { tls, sasl } = config;
+  const make = factory ?? (config.client === 'kafkajs' ? kafkajsClient : platformaticClient);
+  return make({
+    clientId: name === '' ? config.client_id : `${config.client_id}-${name}`,
+    brokers,
+    tls: tls && (() => readTls(tls)),
+    sasl: sasl && resolveSasl(sasl),
+    connectTimeoutMs: 5000,
+    requestTimeoutMs: config.request_timeout,
+  });
+}
+
+export class KafkaExporter implements Exporter {
+  readonly name: string;
+  readonly durable = true;
+  onChange: () => void = () => {};
+  private readonly o: KafkaExporterOptions;
+  private readonly encoder: BatchEncoder;
+  private readonly producer: Producer;
+  private readonly letters: DeadLetters;
+  private readonly watch: FileWatch;
+  private readonly shards = new Set<KafkaShard>();
+  private readonly problems = new Map<string, ExporterProblem>();
+  /** Queues in trouble by topic: the topic's problem goes with the last one. */
+  private readonly troubled = new Map<string, Map<number, ProblemText>>();
+  private acked = 0;
+  private retried = 0;
+  private quarantined = 0;
+  private readonly quarantinedBy: Record<string, number> = {};
+
+  constructor(o: KafkaExporterOptions) {
+    this.o = o;
+    this.name = o.name;
+    const { config } = o;
+    this.encoder = new BatchEncoder(new HeaderTemplates(o.node), config.compression);
+    const topics = EVENT_TYPES.map((t) => topicOf(config, t.type));
+    this.producer = new Producer({
+      client: makeClient(`${o.node}-${o.worker}`, config, o.client),
+      encoder: this.encoder,
+      clock: o.clock,
+      topics: [...new Set(topics)],
+      metadataMaxAgeMs: o.metadataMaxAgeMs,
+      onMetadata: (failure) => this.metadata(failure),
+    });
+    this.letters = new DeadLetters(topicOf(config, 'dlq.v1'), this.producer, o.clock);
+    this.watch = new FileWatch(
+      credentialFiles(config),
+      o.clock,
+      () => {
+        o.log.info({ exporter: o.name }, 'certificates or tokens have changed: connecting again with the new ones');
+        this.producer.reconnect();
+      },
+      o.watchFilesMs,
+    );
+    this.producer.start();
+  }
+
+  open(logs: ShardLogs): ShardExport {
+    const shard = new KafkaShard(
+      logs,
+      (cls, state) => this.lanes(cls, logs, state),
+      () => this.onChange(),
+      this.letters,
+    );
+    this.shards.add(shard);
+    shard.onClose = () => this.shards.delete(shard);
+    return shard;
+  }
+
+  progress(): ExporterProgress {
+    let lag = 0;
+    for (const s of this.shards) lag += s.lag();
+    return {
+      exporter: this.name,
+      type: 'kafka',
+      durable: true,
+      acked: this.acked,
+      retried: this.retried,
+      quarantined: this.quarantined,
+      quarantinedBy: { ...this.quarantinedBy },
+      skipped: 0,
+      lag,
+      up: !this.problems.has(''),
+      problems: [...this.problems.values()],
+    };
+  }
+
+  async close(): Promise<void> {
+    this.watch.stop();
+    this.letters.close();
+    for (const s of [...this.shards]) s.close();
+    await this.producer.close();
+    this.o.quarantine.close();
+  }
+
+  private lanes(cls: EventClass, logs: ShardLogs, state: LanesState | undefined): Lanes {
+    const { clock, config } = this.o;
+    const limits: LaneLimits = {
+      ...DEFAULT_LIMITS,
+      batchBytes: config.batch_bytes,
+      batchEvents: config.batch_events,
+      lingerMs: config.linger,
+      ...this.o.limits,
+    };
+    return new Lanes({
+      clock,
+      producer: this.producer,
+      limits,
+      topicOf: (type) => topicOf(config, type),
+      sizeOf: (r) => this.encoder.sizeOf(r),
+      open: () => logs.open(cls),
+      end: logs.end(cls),
+      state,
+      boot: logs.boot,
+      onExported: (seqs) => logs.onExported(cls, seqs),
+      onAcked: (n) => {
+        this.acked += n;
+      },
+      onRetried: (n) => {
+        this.retried += n;
+      },
+      onQuarantine: (records, topic, partition, r) => this.setAside(cls, records, topic, partition, r),
+      onUndecodable: (r) => {
+        this.o.log.error(
+          { exporter: this.name, class: cls, segment: r.position.segment, offset: r.position.offset },
+          'a spooled record is of no type known here; it stays in the spool file and is not exported',
+        );
+        this.countQuarantined('system', 1);
+        return true;
+      },
+      onTrouble: (type, topic, partition, r) => this.trouble(type, topic, partition, r),
+      onIdle: () => this.onChange(),
+    });
+  }
+
+  private setAside(
+    cls: EventClass,
+    records: readonly PendingRecord[],
+    topic: string,
+    partition: number,
+    r: SendResult,
+  ): boolean {
+    const { clock, quarantine, log } = this.o;
+    const ms = clock.wallMs();
+    const at = rfc3339(Math.floor(ms / 1000), (ms % 1000) * 1_000_000);
+    const error = `${meaningOf(r.code).name}${r.message ? `: ${r.message}` : ''}`;
+    try {
+      quarantine.put(records.map(({ record, sec, nsec }) => ({ record, sec, nsec, topic, partition, error, at })));
+    } catch (e) {
+      this.setProblem('', 'quarantine', {
+        problem: `the quarantine file cannot be written (${e instanceof Error ? e.message : e})`,
+        fix: 'free space under data_dir, or correct its owner; the event waits',
+      });
+      return false;
+    }
+    for (const { record, sec, nsec, position } of records) {
+      this.countQuarantined(COLLECTOR.get(record.type) ?? 'system', 1);
+      // A notice about a notice would never end.
+      if (record.type === 'dlq.v1') continue;
+      const file = `quarantine/${quarantine.file}`;
+      const notice = { topic, error, class: cls, worker: this.o.worker, exporter: this.name, position, file };
+      this.letters.put(dlqRecord(record, notice), sec, nsec);
+    }
+    log.warn(
+      { exporter: this.name, topic, partition, events: records.length, error },
+      'set aside: Kafka can never accept it',
+    );
+    return true;
+  }
+
+  private countQuarantined(collector: string, n: number): void {
+    this.quarantined += n;
+    this.quarantinedBy[collector] = (this.quarantinedBy[collector] ?? 0) + n;
+  }
+
+  private metadata(failure: ClientError | undefined): void {
+    if (failure) this.setProblem('', '', unreachableText(this.o.config.brokers, failure));
+    else {
+      this.clearProblem('', '');
+      for (const s of this.shards) s.metadataChanged();
+    }
+  }
+
+  private trouble(type: EventType, topic: string, partition: number, r: SendResult | undefined): void {
+    let byPartition = this.troubled.get(topic);
+    if (!r) {
+      byPartition?.delete(partition);
+      byPartition?.delete(-1);
+      const left = byPartition?.values().next().value;
+      if (left) this.setProblem(type, topic, left);
+      else this.clearProblem(type, topic);
+      return;
+    }
+    // No answer at all: told once, for the whole cluster, by the metadata.
+    if (r.failure && this.problems.has('')) return;
+    const text = problemText(r.code, topic, partition, r.message);
+    if (!byPartition) {
+      byPartition = new Map();
+      this.troubled.set(topic, byPartition);
+    }
+    byPartition.set(partition, text);
+    this.setProblem(type, topic, text);
+  }
+
+  /** Says a problem once; again only when it has become another one. */
+  private setProblem(type: EventType | '', key: string, text: ProblemText): void {
+    const have = this.problems.get(key);
+    if (have?.problem === text.problem) return;
+    this.problems.set(key, { topic: type, ...text, since: have?.since ?? this.o.clock.wallMs() });
+    this.o.log.warn(
+      { exporter: this.name, topic: key || undefined, fix: text.fix },
+      `${text.problem}; nothing is lost, it waits in the spool`,
+    );
+    this.onChange();
+  }
+
+  private clearProblem(_type: EventType | '', key: string): void {
+    const have = this.problems.get(key);
+    if (!have) return;
+    this.problems.delete(key);
+    this.o.log.info({ exporter: this.name, topic: key || undefined }, `over: ${have.problem}`);
+    this.onChange();
+  }
+}
+
+interface SavedState {
+  v: 1;
+  classes: Partial<Record<EventClass, LanesState>>;
+}
+
+/** The low-water mark of each class in a state that `ShardExport.state` gave. */
+export function savedLowWater(state: unknown): Partial<Record<EventClass, Position>> {
+  const out: Partial<Record<EventClass, Position>> = {};
+  const saved = state as Partial<SavedState> | undefined;
+  for (const cls of EVENT_CLASSES) {
+    const lanes = saved?.classes?.[cls];
+    if (!lanes) continue;
+    let low = lanes.position;
+    for (const s of lanes.stragglers)
+      if (s.position.segment < low.segment || (s.position.segment === low.segment && s.position.offset < low.offset))
+        low = s.position;
+    out[cls] = low;
+  }
+  return out;
+}
+
+class KafkaShard implements ShardExport {
+  onClose: () => void = () => {};
+  private readonly byClass = new Map<EventClass, Lanes>();
+  private readonly letters: DeadLetters;
+
+  constructor(
+    logs: ShardLogs,
+    make: (cls: EventClass, state: LanesState | undefined) => Lanes,
+    _onChange: () => void,
+    letters: DeadLetters,
+  ) {
+    this.letters = letters;
+    const saved = logs.state as Partial<SavedState> | undefined;
+    for (const cls of EVENT_CLASSES) this.byClass.set(cls, make(cls, saved?.classes?.[cls]));
+  }
+
+  durable(cls: EventClass, end: Position | 'all', seq: number | undefined): void {
+    this.byClass.get(cls)!.durable(end, seq);
+  }
+
+  metadataChanged(): void {
+    for (const l of this.byClass.values()) l.metadataChanged();
+  }
+
+  lowWater(cls: EventClass): Position {
+    return this.byClass.get(cls)!.lowWater();
+  }
+
+  state(): SavedState {
+    const classes: SavedState['classes'] = {};
+    for (const [cls, l] of this.byClass) classes[cls] = l.state();
+    return { v: 1, classes };
+  }
+
+  drained(): boolean {
+    for (const l of this.byClass.values()) if (!l.drained()) return false;
+    return true;
+  }
+
+  /** True when also the notices of what was set aside are out. */
+  get lettersIdle(): boolean {
+    return this.letters.idle;
+  }
+
+  lag(): number {
+    let n = 0;
+    for (const l of this.byClass.values()) n += l.lag();
+    return n;
+  }
+
+  close(): void {
+    for (const l of this.byClass.values()) l.close();
+    this.onClose();
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What Kafka can never accept: one JSON object a line in `<data_dir>/quarantine/<exporter>-<worker>.jsonl`, durable before the event counts as
+ * dealt with. `event` is the structured CloudEvent as it would have been published.
+ */
+import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { structuredJson } from '../../event/envelope.ts';
+import type { EventRecord } from '../../event/record.ts';
+
+export interface Quarantined {
+  record: EventRecord;
+  sec: number;
+  nsec: number;
+  topic: string;
+  partition: number;
+  error: string;
+  /** RFC 3339. */
+  at: string;
+}
+
+export interface Quarantine {
+  /** The file's name. */
+  readonly file: string;
+  /** Durable when it returns. Throws the operating system's error: then nothing counts as set aside. */
+  put(entries: readonly Quarantined[]): void;
+  close(): void;
+}
+
+export class QuarantineFile implements Quarantine {
+  readonly file: string;
+  private readonly path: string;
+  private readonly node: string;
+  private fd: number | undefined;
+
+  constructor(dir: string, exporter: string, worker: number, node: string) {
+    this.file = `${exporter}-${worker}.jsonl`;
+    this.path = join(dir, this.file);
+    this.node = node;
+  }
+
+  put(entries: readonly Quarantined[]): void {
+    const fd = this.open();
+    for (const e of entries) {
+      const head = JSON.stringify({ at: e.at, topic: e.topic, partition: e.partition, error: e.error });
+      const line = Buffer.from(`${head.slice(0, -1)},"event":${structuredJson(e.record, e.sec, e.nsec, this.node)}}\n`);
+      for (let done = 0; done < line.length; ) done += writeSync(fd, line, done);
+    }
+    fdatasyncSync(fd);
+  }
+
+  close(): void {
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+  }
+
+  private open(): number {
+    if (this.fd !== undefined) return this.fd;
+    const dir = dirname(this.path);
+    mkdirSync(dir, { recursive: true, mode: 0o750 });
+    this.fd = openSync(this.path, 'a', 0o640);
+    const dirFd = openSync(dir, 'r');
+    try {
+      fsyncSync(dirFd);
+    } finally {
+      closeSync(dirFd);
+    }
+    return this.fd;
+  }
+}

@@ -1,0 +1,122 @@
+/** The events of one partition on their way out, in order: at most one batch of them is in flight. */
+import { Buffer } from 'node:buffer';
+import type { Backoff } from '../../core/backoff.ts';
+import type { TimerHandle } from '../../core/clock.ts';
+import type { EventType } from '../../event/types.ts';
+import type { Position } from '../../spool/types.ts';
+import type { Outcome } from './errors.ts';
+import type { OutBatch } from './producer.ts';
+import type { BatchRecord } from './record-batch.ts';
+
+export interface PendingRecord extends BatchRecord {
+  seq: number;
+  boot: number;
+  position: Position;
+  /** Bytes in a batch. */
+  size: number;
+}
+
+/** Why a queue does not move. */
+export interface Trouble {
+  since: number;
+  outcome: Outcome;
+  code: number;
+  message: string | undefined;
+}
+
+export class PartitionQueue {
+  readonly type: EventType;
+  readonly topic: string;
+  /** -1 while the topic has no known partitions. */
+  readonly partition: number;
+  records: PendingRecord[] = [];
+  private head = 0;
+  bytes = 0;
+  /** The batch being tried; it stays the same until it is settled. */
+  batch: (OutBatch & { records: readonly PendingRecord[] }) | undefined;
+  /** True between `send` and its answer. */
+  inFlight = false;
+  sentAt = 0;
+  deliveredAt = -1;
+  /** Events a batch may hold; smaller while a record that is refused is being looked for. */
+  cap: number;
+  trouble: Trouble | undefined;
+  retryTimer: TimerHandle | undefined;
+  readonly backoff: Backoff;
+  /** When the oldest record not yet in a batch came. */
+  waitingSince = 0;
+  closed = false;
+
+  constructor(type: EventType, topic: string, partition: number, cap: number, backoff: Backoff) {
+    this.type = type;
+    this.topic = topic;
+    this.partition = partition;
+    this.cap = cap;
+    this.backoff = backoff;
+  }
+
+  get length(): number {
+    return this.records.length - this.head;
+  }
+
+  get first(): PendingRecord | undefined {
+    return this.records[this.head];
+  }
+
+  push(r: PendingRecord, now: number): void {
+    if (this.length === 0) this.waitingSince = now;
+    // A queue that stands still must not keep whole read buffers alive for its few records.
+    this.records.push(this.trouble ? detached(r) : r);
+    this.bytes += r.size;
+  }
+
+  /** The next records, up to `cap` and about `maxBytes`; at least one. They stay in the queue until `shift`. */
+  peek(maxBytes: number): PendingRecord[] {
+    let bytes = 0;
+    let end = this.head;
+    const limit = Math.min(this.records.length, this.head + this.cap);
+    while (end < limit) {
+      bytes += this.records[end].size;
+      if (bytes > maxBytes && end > this.head) break;
+      end++;
+    }
+    return this.records.slice(this.head, end);
+  }
+
+  /** Everything pending, in order. */
+  all(): PendingRecord[] {
+    return this.records.slice(this.head);
+  }
+
+  /** Drops the first `n` records; returns their bytes. */
+  shift(n: number, now: number): number {
+    let bytes = 0;
+    for (let i = 0; i < n; i++) bytes += this.records[this.head + i].size;
+    this.head += n;
+    this.bytes -= bytes;
+    this.waitingSince = now;
+    if (this.head === this.records.length) {
+      this.records = [];
+      this.head = 0;
+    } else if (this.head > 4096 && this.head * 2 > this.records.length) {
+      this.records = this.records.slice(this.head);
+      this.head = 0;
+    }
+    return bytes;
+  }
+
+  /** Copies what is pending out of the read buffers: called when the queue begins to stand still. */
+  detach(): void {
+    for (let i = this.head; i < this.records.length; i++) {
+      const before = this.records[i];
+      // The batch shares these objects: they are changed in place.
+      const copy = detached(before);
+      before.record = copy.record;
+    }
+  }
+}
+
+function detached(r: PendingRecord): PendingRecord {
+  const { record } = r;
+  return { ...r, record: { ...record, key: Buffer.from(record.key), value: Buffer.from(record.value) } };
+}

@@ -1,0 +1,4 @@
+export const KAFKA_VERSION: string;
+export function kafkaLibs(): string | undefined;
+export function kafkaMissing(): string | undefined;
+export function ensureKafka(): string;
