@@ -202,7 +202,8 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
 function unwrap(n: SchemaNode): SchemaNode[] {
   const def = n._zod.def;
   if (def.innerType) return unwrap(def.innerType as SchemaNode);
-  if (def.type === 'pipe') return unwrap(def.in as SchemaNode);
+  // A pipe is a check or a transformation on one side and the object on the other.
+  if (def.type === 'pipe') return [def.in, def.out].flatMap((side) => unwrap(side as SchemaNode));
   if (def.type === 'union') return (def.options as SchemaNode[]).flatMap(unwrap);
   return [n];
 }
