@@ -15,6 +15,7 @@ import {
 import type { UpdateParts } from '../../../src/codec/bgp/update.ts';
 import * as bmp from '../../../src/codec/bmp/index.ts';
 import { type BmpEffect, type BmpInput, BmpMachine } from '../../../src/collectors/bmp/machine.ts';
+import { validateEvent } from '../../schema.ts';
 
 interface OpenLine {
   asn: number;
@@ -77,6 +78,16 @@ function bytes(i: InputLine): Buffer {
   throw new Error(`no such input: ${JSON.stringify(i)}`);
 }
 
+/** The event this becomes is held against its schema. */
+function validate(e: BmpEffect & { kind: 'emit' }): void {
+  const time = '2026-01-02T03:04:05.678Z';
+  const rx = { site: 's', node: 'n', worker: 0, boot: 1, class: 'routing', seq: 1, at: time };
+  const device = { id: 'default|203.0.113.1', name: '203.0.113.1' };
+  const data = { network: 'default', device, rx, content_id: e.contentId, ...e.data };
+  const head = { specversion: '1.0', id: '1', source: '/tidegate/bmp', type: e.type, tidegatenode: 'n' };
+  validateEvent({ ...head, time, subject: device.id, data });
+}
+
 function run(file: string): void {
   const text = readFileSync(new URL(file, import.meta.url), 'utf8');
   const lines = text.split('\n').filter((l) => l !== '');
@@ -102,6 +113,7 @@ function run(file: string): void {
       machine.handle(input, effects);
       // As another process would see them.
       effects = JSON.parse(JSON.stringify(effects)) as BmpEffect[];
+      for (const e of effects) if (e.kind === 'emit') validate(e);
       return;
     }
     expect(effects.shift(), `${file}:${i + 1}`).toMatchObject(l.out);
