@@ -34,6 +34,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         clock: systemClock,
         log,
         logTty,
+        outTty: ctx.tty,
         inventory,
         cores: availableParallelism(),
         print: (text, onDrain) => {

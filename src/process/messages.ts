@@ -43,6 +43,8 @@ export interface WorkerInit {
   /** Where the speaker listens, relative to data_dir; absent: no speaker. */
   speakerSocket?: string;
   logTty: boolean;
+  /** Standard output is a terminal: events as lines for people. */
+  outTty: boolean;
   /** Why the add-on is not there; absent: it is. */
   nativeProblem?: string;
 }

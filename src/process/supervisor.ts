@@ -61,6 +61,8 @@ export interface SupervisorOptions {
   clock: Clock;
   log: Logger;
   logTty: boolean;
+  /** Standard output is a terminal. */
+  outTty: boolean;
   /** Lines of events for standard output; returns false while it is full, then calls `onDrain`. */
   print: (text: string, onDrain: () => void) => boolean;
   inventory: InventoryEntry[];
@@ -207,6 +209,8 @@ export class Supervisor implements Admin {
     if (opened.nativeProblem !== undefined)
       log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker, no kernel drop counter');
     for (const note of opened.notes) log.warn({}, note);
+    mkdirSync('quarantine', { recursive: true });
+    if (this.identity) chownTree('quarantine', this.identity);
     const shards = await planShards('spool', opened.workers, this.identity, (path, who) => chownTree(path, who));
     for (let index = 0; index < opened.workers; index++) {
       const name = `worker ${index}`;
@@ -240,6 +244,7 @@ export class Supervisor implements Admin {
             gid: this.identity?.gid,
             speakerSocket: SPEAKER_SOCKET,
             logTty: this.o.logTty,
+            outTty: this.o.outTty,
             nativeProblem: this.nativeProblem,
           } satisfies ToWorker);
         },

@@ -19,6 +19,7 @@ import { DeviceTable } from '../inventory/inventory.ts';
 import { EventPipeline } from '../pipeline/pipeline.ts';
 import { Quota } from '../spool/quota.ts';
 import { Spool } from '../spool/spool.ts';
+import type { Position } from '../spool/types.ts';
 import { REFUSAL_CODES } from '../telemetry/codes.ts';
 import { Refusals } from '../telemetry/refusals.ts';
 import { Registry } from '../telemetry/registry.ts';
@@ -105,7 +106,7 @@ export class Worker {
       metrics: registry,
       boot: clock.wallMicros(),
       limits: { maxBytes: config.spool.max_bytes, retain: config.spool.retain, shards: init.of, durable },
-      exported: this.exports.knownMarks(init.shard),
+      exported: this.exports.knownMarks(init.shard, config.export),
     });
     this.quota = new Quota({
       maxBytes: config.spool.max_bytes,
@@ -139,7 +140,7 @@ export class Worker {
     this.exports.start({
       init,
       boot: this.spool.boot,
-      ends: Object.fromEntries(EVENT_CLASSES.map((c) => [c, this.spool.durableEnd(c)])) as never,
+      ends: Object.fromEntries(EVENT_CLASSES.map((c) => [c, this.spool.durableEnd(c)])) as Record<EventClass, Position>,
       onExported: (cls, seqs) => this.pipeline.exported(cls, seqs),
       onLowWater: (cls, position) => {
         this.spool.exportedUpTo(cls, position);
@@ -197,7 +198,6 @@ export class Worker {
       vips: this.vips,
     };
     this.lease.send(renewal);
-    this.exports.report();
     this.send({
       ...renewal,
       samples: this.registry.snapshot(),
