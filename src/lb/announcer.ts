@@ -56,6 +56,7 @@ export class Announcer {
   private readonly sessions = new Map<string, BgpSession>();
   /** What was last said of each address that is not withdrawn. */
   private readonly said = new Map<string, { vip: string; state: VipState }>();
+  private applying = false;
   private grade: Grade = 'dead';
   private why = 'starting';
   private routerId = '';
@@ -188,12 +189,16 @@ export class Announcer {
   /** Tells every session what is wanted: the bound VIPs, at this grade. */
   private apply(): void {
     const bound = this.prefixes().filter((p) => this.vipAddresses.get(p).interface !== undefined);
+    // One change is one event, however many sessions it goes through.
+    this.applying = true;
     for (const s of this.sessions.values()) s.want(bound, this.grade);
+    this.applying = false;
     this.observe(this.why);
   }
 
   /** Compares what the peers have with what they had: the metric and the events of VIPs. */
   private observe(reason: string): void {
+    if (this.applying) return;
     const sessions = [...this.sessions.values()];
     const changes = new Map<string, Extract<LbEvent, { kind: 'vip' }>>();
     const change = (vip: string, address: string, to: VipState, why: string) => {

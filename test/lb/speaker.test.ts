@@ -1,6 +1,7 @@
 /** The speaker against a router, both real, in memory and on a clock of the test. */
 import { describe, expect, it } from 'vitest';
-import { MESSAGE_UPDATE } from '../../src/codec/bgp/index.ts';
+import { MESSAGE_NOTIFICATION, MESSAGE_UPDATE } from '../../src/codec/bgp/index.ts';
+import type { MemoryConnection } from '../../src/net/memory.ts';
 import { World } from './world.ts';
 
 const V4 = '203.0.113.10/32';
@@ -213,6 +214,8 @@ describe('speaker', () => {
       text: 'edge-1: upgrade',
     });
     expect(router.updates.length - before).toBe(4);
+    const sent = (router.last as MemoryConnection).peer!.written;
+    expect(sent.filter((b) => b[18] === MESSAGE_NOTIFICATION)).toHaveLength(1);
     expect(world.addresses.calls.slice(2)).toEqual([`remove ${V4} lo`, `remove ${V6} lo`]);
     expect(world.store.ours).toEqual([]);
     router.peer.stop();
