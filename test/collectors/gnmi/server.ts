@@ -8,7 +8,8 @@ export type Call = ServerDuplexStream<Buffer, Buffer>;
 export interface FakeGnmi {
   port: number;
   requests: { subscribe: Record<string, unknown>; metadata: Metadata }[];
-  calls: Call[];
+  /** Address and port each call came from. */
+  peers: string[];
   close(): void;
 }
 
@@ -21,7 +22,7 @@ export function response(value: object): Buffer {
 export async function fakeGnmi(onSubscribe: (call: Call, metadata: Metadata) => void, port = 0): Promise<FakeGnmi> {
   const server = new Server();
   const same = (b: Buffer) => b;
-  const fake: FakeGnmi = { port: 0, requests: [], calls: [], close: () => server.forceShutdown() };
+  const fake: FakeGnmi = { port: 0, requests: [], peers: [], close: () => server.forceShutdown() };
   server.addService(
     {
       Subscribe: {
@@ -36,7 +37,7 @@ export async function fakeGnmi(onSubscribe: (call: Call, metadata: Metadata) => 
     },
     {
       Subscribe: (call: Call) => {
-        fake.calls.push(call);
+        fake.peers.push(call.getPeer());
         call.on('error', () => {});
         call.once('data', (b: Buffer) => {
           const type = gnmiType('SubscribeRequest');
