@@ -1,5 +1,4 @@
 /** A speaker with everything around it in memory: time, network, addresses, record, and a router that speaks BGP. */
-import { Buffer } from 'node:buffer';
 import type { Capability, UpdateMessage } from '../../src/codec/bgp/index.ts';
 import { ManualClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -192,5 +191,3 @@ export class World {
     return this.metrics.handle(name as never, labels).value;
   }
 }
-
-export const NO_BYTES = Buffer.alloc(0);
