@@ -122,13 +122,11 @@ function spool(config: Config): CheckFinding {
 async function sockets(config: Config): Promise<CheckFinding[]> {
   const opened = await openAll(planListens(config), 1);
   if ('problem' in opened)
-    return opened.problem
-      .split('\n')
-      .map((what) => ({
-        severity: 'problem',
-        what,
-        fix: 'or is an instance running here already? `tidegate status` tells',
-      }));
+    return opened.problem.split('\n').map((what) => ({
+      severity: 'problem',
+      what,
+      fix: 'or is an instance running here already? `tidegate status` tells',
+    }));
   opened.close();
   return opened.listens.map((l) => ({
     severity: 'ok',

@@ -1,7 +1,7 @@
 /** The ingest thread's end of the export thread: starts it, tells it what is durable, takes receipts, marks and progress. */
 import { Worker as Thread } from 'node:worker_threads';
-import type { EventClass } from '../event/types.ts';
 import type { Logger } from '../core/log.ts';
+import type { EventClass } from '../event/types.ts';
 import { savedLowWater } from '../export/kafka/exporter.ts';
 import type { FromExport, ToExport } from '../export/messages.ts';
 import type { ExporterProgress } from '../export/types.ts';

@@ -1,5 +1,5 @@
 /** Manifests of a worker: each minute and at stop for every class; at start for what an earlier boot left without one. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
@@ -13,8 +13,11 @@ export interface ManifestsOptions {
   clock: Clock;
   boot: number;
   worker: number;
-  /** The shard's directory. */
+  /** The shard's directory, and those of older generations this worker drains. */
   shard: string;
+  older: string[];
+  /** Resolves when everything appended so far is durable. */
+  flush: () => Promise<void>;
   /** Says one as a system.v1 event. */
   emit: (data: Record<string, unknown>) => void;
 }
@@ -23,6 +26,7 @@ export class Manifests {
   private readonly o: ManifestsOptions;
   private readonly builders: Record<EventClass, ManifestBuilder>;
   private timer: TimerHandle | undefined;
+  private finished = false;
 
   constructor(o: ManifestsOptions) {
     this.o = o;
@@ -38,46 +42,55 @@ export class Manifests {
 
   start(): void {
     this.timer = this.o.clock.setTimeout(() => {
-      this.say();
-      this.start();
+      void this.say().then(() => {
+        if (!this.finished) this.start();
+      });
     }, EVERY_MS);
   }
 
   /** The last ones of this boot. */
-  finish(): void {
+  async finish(): Promise<void> {
+    this.finished = true;
     if (this.timer) this.o.clock.clearTimeout(this.timer);
-    this.say();
+    await this.say();
   }
 
   /** Manifests for what earlier boots of this shard spooled after their last one: a crash leaves no gap in the audit. */
   recover(log: Logger): void {
-    const reader = (cls: EventClass): SpoolReader =>
-      new SpoolReader({ dir: join(this.o.shard, cls), fs: realFs, end: 'all' });
-    const system = reader('system');
-    const covered = manifestedSeqs(system);
-    system.close();
-    const found: Manifest[] = [];
-    for (const cls of EVENT_CLASSES) {
-      const r = reader(cls);
-      found.push(...recoverTail(r, cls, this.o.boot, (boot) => covered.get(manifestKey(boot, cls)) ?? 0));
-      r.close();
-    }
-    for (const m of found) {
-      log.info({ class: m.class, boot: m.boot, first: m.first, last: m.last }, 'manifest of an earlier boot');
-      this.emit(m, 'recovered');
-    }
-  }
-
-  /** `system` last, so that it covers the manifests of the others; the one of `system` itself is covered by the next. */
-  private say(): void {
-    const order: EventClass[] = ['alarm', 'routing', 'metrics', 'system'];
-    for (const cls of order) {
-      const m = this.builders[cls].take();
-      if (m) this.emit(m, 'written');
+    for (const shard of [this.o.shard, ...this.o.older]) {
+      const reader = (cls: EventClass): SpoolReader =>
+        new SpoolReader({ dir: join(shard, cls), fs: realFs, end: 'all' });
+      const system = reader('system');
+      const covered = manifestedSeqs(system);
+      system.close();
+      for (const cls of EVENT_CLASSES) {
+        const r = reader(cls);
+        for (const m of recoverTail(r, cls, this.o.boot, (boot) => covered.get(manifestKey(boot, cls)) ?? 0)) {
+          log.info(
+            { shard, class: m.class, boot: m.boot, first: m.first, last: m.last },
+            'manifest of an earlier boot',
+          );
+          this.emit(m, 'recovered', Number(basename(shard)));
+        }
+        r.close();
+      }
     }
   }
 
-  private emit(m: Manifest, reason: string): void {
-    this.o.emit({ kind: 'manifest', reason, worker: this.o.worker, ...m });
+  /**
+   * `system` last, so that it covers the manifests of the others; the one of `system` itself is covered by the next. A manifest is said
+   * only when what it covers is durable: else a power cut could leave a manifest of records that nobody was ever promised.
+   */
+  private async say(): Promise<void> {
+    for (const classes of [['alarm', 'routing', 'metrics'], ['system']] as EventClass[][]) {
+      const taken = classes.map((cls) => this.builders[cls].take()).filter((m) => m !== undefined);
+      if (taken.length === 0) continue;
+      await this.o.flush();
+      for (const m of taken) this.emit(m, 'written');
+    }
+  }
+
+  private emit(m: Manifest, reason: string, worker = this.o.worker): void {
+    this.o.emit({ kind: 'manifest', reason, worker, ...m });
   }
 }

@@ -3,6 +3,7 @@ import { chooseGeneration } from '../spool/generations.ts';
 import type { Identity } from './privileges.ts';
 
 export interface ShardPlan {
+  generation: number;
   /** By worker: its shard of the current generation. */
   current: string[];
   /** By worker: shards of older generations it drains. */
@@ -23,5 +24,5 @@ export async function planShards(
   g.older.forEach((shard, i) => {
     older[i % workers].push(shard);
   });
-  return { current: Array.from({ length: workers }, (_, i) => `${g.dir}/${i}`), older };
+  return { generation: g.number, current: Array.from({ length: workers }, (_, i) => `${g.dir}/${i}`), older };
 }

@@ -24,6 +24,7 @@ import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
+import { listLogs } from '../spool/generations.ts';
 import type { SpoolUsage } from '../spool/types.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
@@ -118,6 +119,9 @@ export class Supervisor implements Admin {
   private stopping = false;
   private draining = false;
   private nextTap = 1;
+  private generation = 0;
+  /** Bytes of older generations that are not drained: they fill the node, whoever drains them. */
+  private olderBytes: Record<EventClass, number> = noBytes();
   private readyLogged = false;
   private release: () => void = () => {};
   /** Resolves when the instance has stopped, with its exit code. */
@@ -167,6 +171,7 @@ export class Supervisor implements Admin {
     }
     if (role === 'speaker') log.info({ role }, 'ready');
     this.every(200, () => this.tick());
+    this.every(5000, () => this.measureOlder());
     const rate = new RateMeter();
     this.every(10_000, () => rate.reading(this.o.clock.nowMs(), this.o.clock.wallMs(), this.counters.merged()));
   }
@@ -212,6 +217,8 @@ export class Supervisor implements Admin {
     mkdirSync('quarantine', { recursive: true });
     if (this.identity) chownTree('quarantine', this.identity);
     const shards = await planShards('spool', opened.workers, this.identity, (path, who) => chownTree(path, who));
+    this.generation = shards.generation;
+    this.measureOlder();
     for (let index = 0; index < opened.workers; index++) {
       const name = `worker ${index}`;
       const fds = opened.sockets.map((s) => s.fds[index]).filter((fd) => fd !== undefined);
@@ -415,15 +422,19 @@ export class Supervisor implements Admin {
       const s = this.slots[i];
       this.registry.handle('tidegate_worker_up', { worker: i }).value =
         s.started && now - s.renewedAt < this.config.lb.lease.timeout ? 1 : 0;
-      if (this.slots.length > 1) this.toWorker(i, { kind: 'node-usage', others: this.othersUsage(i) });
+      this.toWorker(i, { kind: 'node-usage', others: this.othersUsage(i) });
     }
   }
 
+  private measureOlder(): void {
+    this.olderBytes = noBytes();
+    for (const l of listLogs('spool')) if (l.generation < this.generation) this.olderBytes[l.class] += l.bytes;
+  }
+
   private othersUsage(index: number): Record<EventClass, { bytes: number; unexported: number }> {
-    const out = Object.fromEntries(EVENT_CLASSES.map((c) => [c, { bytes: 0, unexported: 0 }])) as Record<
-      EventClass,
-      { bytes: number; unexported: number }
-    >;
+    const out = Object.fromEntries(
+      EVENT_CLASSES.map((c) => [c, { bytes: this.olderBytes[c], unexported: this.olderBytes[c] }]),
+    ) as Record<EventClass, { bytes: number; unexported: number }>;
     this.slots.forEach((s, i) => {
       if (i === index || !s.usage) return;
       for (const cls of EVENT_CLASSES) {
@@ -659,4 +670,8 @@ export class Supervisor implements Admin {
     log.info({ took_ms: Math.round(clock.nowMs() - started), clean: clean.every(Boolean) }, 'stopped');
     this.finish(clean.every(Boolean) ? 0 : 1);
   }
+}
+
+function noBytes(): Record<EventClass, number> {
+  return { alarm: 0, routing: 0, metrics: 0, system: 0 };
 }

@@ -119,6 +119,8 @@ export class Worker {
       boot: this.spool.boot,
       worker: init.index,
       shard: init.shard,
+      older: init.olderShards,
+      flush: () => this.spool.flush(),
       emit: (data) => this.say({ type: 'system.v1', data }),
     });
     this.pipeline = new EventPipeline({
@@ -258,7 +260,7 @@ export class Worker {
     for (const c of this.collectors.list) c.quiesce();
     await Promise.all(this.collectors.list.map((c) => c.stop()));
     this.collectors.close();
-    this.manifests.finish();
+    await this.manifests.finish();
     await this.spool.flush();
     await this.exports.stop(deadlineMs);
     this.lease.close();
