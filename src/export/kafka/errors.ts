@@ -69,8 +69,19 @@ export interface ProblemText {
   fix: string;
 }
 
-/** Words for a batch or partition that cannot be written now. `detail` is what the broker said besides. */
-export function problemText(code: number, topic: string, partition: number, detail: string | undefined): ProblemText {
+function partitionsText(partitions: readonly number[]): string {
+  const shown = partitions.slice(0, 8).join(', ');
+  return `partition${partitions.length > 1 ? 's' : ''} ${shown}${partitions.length > 8 ? ', …' : ''}`;
+}
+
+/** Words for partitions that cannot be written now. `detail` is what the broker said besides. */
+export function problemText(
+  code: number,
+  topic: string,
+  partitions: readonly number[],
+  detail: string | undefined,
+): ProblemText {
+  const which = partitionsText(partitions);
   const { name, outcome } = meaningOf(code);
   const said = `${name}${detail ? `: ${detail}` : ''}`;
   switch (outcome) {
@@ -81,7 +92,7 @@ export function problemText(code: number, topic: string, partition: number, deta
       };
     case 'no-leader':
       return {
-        problem: `partition ${partition} of topic ${topic} has no leader`,
+        problem: `${which} of topic ${topic} ${partitions.length > 1 ? 'have' : 'has'} no leader`,
         fix: 'start the brokers that hold its replicas; the other partitions go on',
       };
     case 'denied':
@@ -97,7 +108,7 @@ export function problemText(code: number, topic: string, partition: number, deta
     case 'refused':
       if (code === 19 || code === 20)
         return {
-          problem: `topic ${topic}, partition ${partition}: fewer replicas are in sync than min.insync.replicas asks for`,
+          problem: `topic ${topic}, ${which}: fewer replicas are in sync than min.insync.replicas asks for`,
           fix: 'start the missing brokers, or lower min.insync.replicas of the topic',
         };
       return { problem: `topic ${topic} refuses our records (${said})`, fix: 'see the configuration of the topic' };
@@ -108,7 +119,7 @@ export function problemText(code: number, topic: string, partition: number, deta
       };
     default:
       return {
-        problem: `topic ${topic}, partition ${partition}: ${said}`,
+        problem: `topic ${topic}, ${which}: ${said}`,
         fix: 'look at the brokers; sending is tried again for ever',
       };
   }

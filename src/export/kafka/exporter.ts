@@ -34,6 +34,9 @@ export interface KafkaExporterOptions {
   watchFilesMs?: number;
 }
 
+/** How long sending may fail without being called a problem: brokers change roles. */
+const LASTING_MS = 2000;
+
 const COLLECTOR = new Map<EventType, string>(EVENT_TYPES.map((t) => [t.type, t.collector]));
 
 /** The client a configuration asks for. */
@@ -61,9 +64,9 @@ export class KafkaExporter implements Exporter {
   private readonly letters: DeadLetters;
   private readonly watch: FileWatch;
   private readonly shards = new Set<KafkaShard>();
-  private readonly problems = new Map<string, ExporterProblem>();
+  private readonly problems = new Map<string, ExporterProblem & { kind: string }>();
   /** Queues in trouble by topic: the topic's problem goes with the last one. */
-  private readonly troubled = new Map<string, Map<number, ProblemText>>();
+  private readonly troubled = new Map<string, Map<number, { since: number; r: SendResult }>>();
   private acked = 0;
   private retried = 0;
   private quarantined = 0;
@@ -122,7 +125,7 @@ export class KafkaExporter implements Exporter {
       skipped: 0,
       lag,
       up: !this.problems.has(''),
-      problems: [...this.problems.values()],
+      problems: [...this.problems.values()].map(({ kind, ...p }) => p),
     };
   }
 
@@ -188,12 +191,13 @@ export class KafkaExporter implements Exporter {
     try {
       quarantine.put(records.map(({ record, sec, nsec }) => ({ record, sec, nsec, topic, partition, error, at })));
     } catch (e) {
-      this.setProblem('', 'quarantine', {
+      this.setProblem('', 'quarantine', 'quarantine', {
         problem: `the quarantine file cannot be written (${e instanceof Error ? e.message : e})`,
         fix: 'free space under data_dir, or correct its owner; the event waits',
       });
       return false;
     }
+    this.clearProblem('quarantine');
     for (const { record, sec, nsec, position } of records) {
       this.countQuarantined(COLLECTOR.get(record.type) ?? 'system', 1);
       // A notice about a notice would never end.
@@ -215,39 +219,52 @@ export class KafkaExporter implements Exporter {
   }
 
   private metadata(failure: ClientError | undefined): void {
-    if (failure) this.setProblem('', '', unreachableText(this.o.config.brokers, failure));
+    if (failure) this.setProblem('', '', failure.failure, unreachableText(this.o.config.brokers, failure));
     else {
-      this.clearProblem('', '');
+      this.clearProblem('');
       for (const s of this.shards) s.metadataChanged();
     }
   }
 
-  private trouble(type: EventType, topic: string, partition: number, r: SendResult | undefined): void {
-    let byPartition = this.troubled.get(topic);
-    if (!r) {
-      byPartition?.delete(partition);
-      byPartition?.delete(-1);
-      const left = byPartition?.values().next().value;
-      if (left) this.setProblem(type, topic, left);
-      else this.clearProblem(type, topic);
+  private trouble(type: EventType, topic: string, partition: number | 'all', r: SendResult | undefined): void {
+    let queues = this.troubled.get(topic);
+    if (!queues) {
+      queues = new Map();
+      this.troubled.set(topic, queues);
+    }
+    const now = this.o.clock.nowMs();
+    if (partition === 'all') queues.clear();
+    else if (r) queues.set(partition, { since: queues.get(partition)?.since ?? now, r });
+    else {
+      queues.delete(partition);
+      queues.delete(-1);
+    }
+    // A leader that moves is no problem yet; a topic that is not there is one at once.
+    const lasting = [...queues].filter(
+      ([, t]) => (t.r.outcome !== 'retry' && t.r.outcome !== 'refresh') || now - t.since >= LASTING_MS,
+    );
+    const worst = lasting[0]?.[1].r;
+    if (!worst) {
+      if (!r) this.clearProblem(topic);
       return;
     }
     // No answer at all: told once, for the whole cluster, by the metadata.
-    if (r.failure && this.problems.has('')) return;
-    const text = problemText(r.code, topic, partition, r.message);
-    if (!byPartition) {
-      byPartition = new Map();
-      this.troubled.set(topic, byPartition);
-    }
-    byPartition.set(partition, text);
-    this.setProblem(type, topic, text);
+    if (worst.failure && this.problems.has('')) return;
+    const partitions = lasting.filter(([, t]) => t.r.code === worst.code).map(([p]) => p);
+    const text = problemText(
+      worst.code,
+      topic,
+      partitions.sort((x, y) => x - y),
+      worst.message,
+    );
+    this.setProblem(type, topic, `${worst.code}`, text);
   }
 
-  /** Says a problem once; again only when it has become another one. */
-  private setProblem(type: EventType | '', key: string, text: ProblemText): void {
+  /** Logs a problem once; again only when it has become one of another kind. */
+  private setProblem(type: EventType | '', key: string, kind: string, text: ProblemText): void {
     const have = this.problems.get(key);
-    if (have?.problem === text.problem) return;
-    this.problems.set(key, { topic: type, ...text, since: have?.since ?? this.o.clock.wallMs() });
+    this.problems.set(key, { topic: type, ...text, kind, since: have?.since ?? this.o.clock.wallMs() });
+    if (have?.kind === kind) return;
     this.o.log.warn(
       { exporter: this.name, topic: key || undefined, fix: text.fix },
       `${text.problem}; nothing is lost, it waits in the spool`,
@@ -255,7 +272,7 @@ export class KafkaExporter implements Exporter {
     this.onChange();
   }
 
-  private clearProblem(_type: EventType | '', key: string): void {
+  private clearProblem(key: string): void {
     const have = this.problems.get(key);
     if (!have) return;
     this.problems.delete(key);

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { connect as netConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { CompressionCodecs, CompressionTypes, Kafka, type KafkaConfig } from 'kafkajs';
+import type { Kafka, KafkaConfig } from 'kafkajs';
 import { parseIp } from '../../core/ip.ts';
 import {
   type BrokerAddress,
@@ -19,11 +19,6 @@ import {
 } from './client.ts';
 import { ClientError } from './errors.ts';
 import { toClientError } from './failure.ts';
-
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-  compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
-  decompress: async (buffer: Buffer) => zstdDecompressSync(buffer),
-});
 
 interface Encoder {
   writeString(s: string | null): Encoder;
@@ -58,6 +53,13 @@ interface RequestQueue {
 }
 
 const require = createRequire(import.meta.url);
+// CommonJS with getters for exports: an import by name does not see them.
+const {
+  CompressionCodecs,
+  CompressionTypes,
+  Kafka: KafkaClass,
+  logLevel,
+} = require('kafkajs') as typeof import('kafkajs');
 const RawBrokerClass = require('kafkajs/src/broker') as new (o: object) => RawBroker;
 const RawPoolClass = require('kafkajs/src/network/connectionPool') as new (o: object) => RawPool;
 const EncoderClass = require('kafkajs/src/protocol/encoder') as new () => Encoder;
@@ -74,6 +76,11 @@ QueueClass.prototype.scheduleCheckPendingRequests = function (this: RequestQueue
     this.checkPendingRequests();
   }, wait);
 };
+
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
+  decompress: async (buffer: Buffer) => zstdDecompressSync(buffer),
+});
 
 const PRODUCE_KEY = 0;
 const METADATA_KEY = 3;
@@ -324,7 +331,8 @@ export function kafkaReader(
     if (parsed) table.set(`bootstrap-${i}`, { id: -1, ...parsed });
   });
   const { clientOptions, ...rest } = config;
-  return new Kafka({
+  return new KafkaClass({
+    logLevel: logLevel.NOTHING,
     ...rest,
     brokers: [...table.keys()].map((name) => `${name}:1`),
     ssl: clientOptions?.tls !== undefined,

@@ -71,8 +71,8 @@ export interface LanesOptions {
   onQuarantine: (records: readonly PendingRecord[], topic: string, partition: number, r: SendResult) => boolean;
   /** A spooled record that no exporter understands. */
   onUndecodable: (r: SpooledRecord) => boolean;
-  /** A queue stands still (result) or moves again (undefined). */
-  onTrouble: (type: EventType, topic: string, partition: number, r: SendResult | undefined) => void;
+  /** A queue stands still (result) or moves again (undefined; partition 'all': nothing of the topic stands still any more). */
+  onTrouble: (type: EventType, topic: string, partition: number | 'all', r: SendResult | undefined) => void;
   /** Called when `drained` may have become true. */
   onIdle: () => void;
 }
@@ -336,6 +336,9 @@ export class Lanes {
     s.queues.clear();
     s.source.close();
     this.stragglers = this.stragglers.filter((x) => x !== s);
+    const last = !this.stragglers.some((x) => x.filter!.type === type);
+    const stuck = [...this.main.queues.values()].some((q) => q.type === type && q.trouble);
+    if (last && !stuck) this.o.onTrouble(type, this.o.topicOf(type), 'all', undefined);
     return true;
   }
 
@@ -534,7 +537,7 @@ export class Lanes {
     q.backoff.reset();
     lane.backoff.reset();
     lane.retryAt = 0;
-    if (q.trouble) {
+    if (q.trouble || lane !== this.main) {
       q.trouble = undefined;
       o.onTrouble(q.type, q.topic, q.partition, undefined);
     }

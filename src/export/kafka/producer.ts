@@ -69,6 +69,7 @@ export class Producer {
   private generation = 0;
   private identity: { id: bigint; epoch: number } | undefined;
   private asking: Promise<void> | undefined;
+  private identifyTries = 0;
   private refreshing = false;
   private refreshAgain = false;
   private readonly backoff = new Backoff(100, 3000);
@@ -244,12 +245,18 @@ export class Producer {
       const { generation } = this;
       try {
         this.identity = await this.o.client.initProducerId();
+        this.identifyTries = 0;
       } catch (e) {
         const failure = toClientError(e);
         // Denied: without idempotence it is still at least once; a denied topic is then told by the topic itself.
         if (failure.kafkaCode !== undefined && meaningOf(failure.kafkaCode).outcome === 'denied')
           this.identity = { id: -1n, epoch: -1 };
-        else {
+        else if (failure.kafkaCode !== undefined && this.identifyTries++ < 20) {
+          // The cluster is there and has no id to give yet (its coordinator is being loaded): the batches wait here.
+          await new Promise<void>((resolve) => {
+            this.o.clock.setTimeout(resolve, 100);
+          });
+        } else {
           for (const outbox of this.outboxes.values()) {
             const batches = outbox.batches;
             outbox.batches = [];

@@ -1,0 +1,69 @@
+import { Buffer } from 'node:buffer';
+import { createRequire } from 'node:module';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { kafkaHeaders } from '../../src/event/envelope.ts';
+import { EVENT_TYPES } from '../../src/event/types.ts';
+import { HeaderTemplates } from '../../src/export/kafka/headers.ts';
+import '../../src/export/kafka/kafkajs.ts';
+import { BatchEncoder, COMPRESSIONS } from '../../src/export/kafka/record-batch.ts';
+
+// The independent reader: kafkajs's decoder of record batches.
+const require = createRequire(import.meta.url);
+const decodeBatch = require('kafkajs/src/protocol/recordBatch/v0/decoder');
+const Decoder = require('kafkajs/src/protocol/decoder');
+
+const text = fc.string({ unit: 'grapheme', maxLength: 60 });
+const event = fc.record({
+  type: fc.constantFrom(...EVENT_TYPES.map((t) => t.type)),
+  subject: text,
+  key: text,
+  id: text,
+  value: fc.string({ maxLength: 400 }),
+  sec: fc.integer({ min: 0, max: 4_000_000_000 }),
+  nsec: fc.integer({ min: 0, max: 999_999_999 }),
+});
+
+describe('record batch', () => {
+  it.each(COMPRESSIONS)('%s: what is written is what an independent decoder reads', async (compression) => {
+    const encoder = new BatchEncoder(new HeaderTemplates('edge-1'), compression);
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 1, maxLength: 30 }), async (events) => {
+        const records = events.map(({ sec, nsec, ...e }) => ({
+          record: { ...e, flags: 0, key: Buffer.from(e.key), value: Buffer.from(e.value) },
+          sec,
+          nsec,
+        }));
+        const bytes = encoder.encode(records, { id: 77n, epoch: 3, sequence: 1234 });
+        // Its decoder is handed the batch without the base offset, as in a fetch response.
+        const d = await decodeBatch(new Decoder(bytes));
+        expect(d.records).toHaveLength(records.length);
+        expect([d.producerId, d.producerEpoch, d.firstSequence]).toEqual(['77', 3, 1234]);
+        d.records.forEach(
+          (r: { key: Buffer; value: Buffer; headers: Record<string, Buffer>; timestamp: string }, i: number) => {
+            const e = records[i];
+            expect(r.key).toEqual(e.record.key);
+            expect(r.value).toEqual(e.record.value);
+            expect(Number(r.timestamp)).toBe(e.sec * 1000 + Math.floor(e.nsec / 1e6));
+            const headers = Object.entries(r.headers).map(([k, v]) => [k, v.toString('utf8')]);
+            expect(headers).toEqual(kafkaHeaders(e.record, e.sec, e.nsec, 'edge-1'));
+          },
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('never counts a record smaller than it is', () => {
+    const encoder = new BatchEncoder(new HeaderTemplates('edge-1'), 'none');
+    fc.assert(
+      fc.property(event, ({ sec, nsec, ...e }) => {
+        const record = { ...e, flags: 0, key: Buffer.from(e.key), value: Buffer.from(e.value) };
+        const bytes = encoder.encode([{ record, sec, nsec }], { id: -1n, epoch: -1, sequence: -1 });
+        expect(
+          encoder.sizeOf(record) + 2 * (Buffer.byteLength(e.id) + Buffer.byteLength(e.subject)),
+        ).toBeGreaterThanOrEqual(bytes.length - 61);
+      }),
+    );
+  });
+});
