@@ -23,3 +23,14 @@ export function rfc3339Micros(micros: number): string {
   const sec = Math.floor(micros / 1_000_000);
   return rfc3339(sec, (micros - sec * 1_000_000) * 1000);
 }
+
+/** RFC 3339 of UTC milliseconds since 1970. */
+export function rfc3339Millis(ms: number): string {
+  const sec = Math.floor(ms / 1000);
+  return rfc3339(sec, Math.floor(ms - sec * 1000) * 1_000_000);
+}
+
+/** `HH:MM:SS.mmm` in the zone of this machine, for a person at a terminal. */
+export function localTimeOfDay(sec: number, nsec: number): string {
+  return `${new Date(sec * 1000).toTimeString().slice(0, 8)}.${String(Math.floor(nsec / 1e6)).padStart(3, '0')}`;
+}

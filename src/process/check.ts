@@ -3,6 +3,7 @@ import { readFileSync, statfsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { formatEndpoint } from '../core/ip.ts';
+import { rfc3339Millis } from '../core/time.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { checkExporters } from '../export/check.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
@@ -115,7 +116,7 @@ function spool(config: Config): CheckFinding {
   const usable = Math.min(max, free ?? max);
   return {
     severity: short ? 'note' : 'ok',
-    what: `spool: ${formatSize(max)} covers an outage of Kafka of ${formatDuration((usable / rate.bytes_per_second) * 1000)} at the rate last seen (${formatSize(Math.round(rate.bytes_per_second))}/s, ${Math.round(rate.events_per_second)} events/s, ${new Date(rate.at).toISOString()})${short}`,
+    what: `spool: ${formatSize(max)} covers an outage of Kafka of ${formatDuration((usable / rate.bytes_per_second) * 1000)} at the rate last seen (${formatSize(Math.round(rate.bytes_per_second))}/s, ${Math.round(rate.events_per_second)} events/s, ${rfc3339Millis(rate.at)})${short}`,
   };
 }
 

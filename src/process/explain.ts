@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/schema.ts';
 import { formatEndpoint, normaliseIp } from '../core/ip.ts';
+import { rfc3339Millis } from '../core/time.ts';
 import { formatDuration } from '../core/units.ts';
 import type { DeviceTable } from '../inventory/inventory.ts';
 import { REFUSAL_CODES } from '../telemetry/codes.ts';
@@ -93,8 +94,8 @@ function refusalFindings(i: ExplainInput, addresses: Set<string>): Finding[] {
       cause: `${r.collector} refuses what comes from ${r.source} (network ${r.network}): ${r.code}: ${REFUSAL_CODES[r.code].reason}${r.detail === undefined ? '' : ` (${r.detail})`}`,
       fix: REFUSAL_CODES[r.code].fix,
       count: r.count,
-      since: new Date(r.first).toISOString(),
-      last: new Date(r.last).toISOString(),
+      since: rfc3339Millis(r.first),
+      last: rfc3339Millis(r.last),
     }));
 }
 
@@ -162,7 +163,7 @@ function exportFindings(i: ExplainInput): Finding[] {
           severity: 'problem',
           cause: `${cause} (for ${formatDuration(i.nowMs - p.since)}); nothing is lost while the spool has room`,
           fix: p.fix,
-          since: new Date(p.since).toISOString(),
+          since: rfc3339Millis(p.since),
         });
       }
     }

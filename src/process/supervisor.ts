@@ -21,37 +21,19 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
-import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
-import { listLogs } from '../spool/generations.ts';
-import type { SpoolUsage } from '../spool/types.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
-import { Child, FIRST_FD } from './child.ts';
+import { Child } from './child.ts';
 import { CounterStore } from './counters.ts';
 import { explain } from './explain.ts';
-import { planListens } from './listens.ts';
+import { Fleet } from './fleet.ts';
 import { takeLock } from './lock.ts';
-import type {
-  FromSpeaker,
-  FromWorker,
-  Listen,
-  Question,
-  RefusalAnswer,
-  SpeakerDecision,
-  SystemEvent,
-  TapFilter,
-  TappedEvent,
-  ToSpeaker,
-  ToWorker,
-  WorkerStatus,
-} from './messages.ts';
-import { chownTree, type Identity, lookUpUser } from './privileges.ts';
+import type { FromSpeaker, Listen, RefusalAnswer, SpeakerDecision, TapFilter, ToSpeaker } from './messages.ts';
+import { type Identity, lookUpUser } from './privileges.ts';
 import { RateMeter } from './rate.ts';
-import { planShards } from './shards.ts';
-import { type Opened, openAll } from './sockets.ts';
-import { matchesTap } from './tap.ts';
+import { Taps } from './tap.ts';
 
 export type Role = 'all' | 'ingest' | 'speaker';
 
@@ -79,24 +61,8 @@ export class StartError extends Error {
   }
 }
 
-/** A frozen worker is not restarted at once: a stopped process may be under a debugger, and the lease has withdrawn the VIP already. */
-const WORKER_SILENCE_MS = 15_000;
 const SPEAKER_SILENCE_MS = 1_000;
 const SPEAKER_SOCKET = 'speaker.sock';
-
-interface WorkerSlot {
-  child: Child;
-  boot: number | undefined;
-  bound: boolean;
-  /** Told to read. */
-  started: boolean;
-  usage: SpoolUsage | undefined;
-  hard: string[];
-  soft: string[];
-  renewedAt: number;
-  /** Kernel drops by listener that are counted. */
-  drops: number[];
-}
 
 export class Supervisor implements Admin {
   private readonly o: SupervisorOptions;
@@ -105,24 +71,16 @@ export class Supervisor implements Admin {
   private readonly asker: Asker;
   private readonly page: MetricsPage;
   private readonly table: DeviceTable;
-  private readonly slots: WorkerSlot[] = [];
-  private readonly taps = new Map<number, { filter: TapFilter; sink: (lines: string[]) => boolean; skipped: number }>();
+  private readonly taps = new Taps((filter) => this.fleet?.tellAll({ kind: 'tap', filter }));
   private readonly closers: (() => Promise<void> | void)[] = [];
   private config: Config;
-  private opened: Opened | undefined;
-  private listens: Listen[] = [];
+  private fleet: Fleet | undefined;
   private speaker: Child | undefined;
   private decision: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['the speaker has not started'] };
   private identity: Identity | undefined;
-  private nativeProblem: string | undefined;
   private inventory: InventoryEntry[];
   private stopping = false;
   private draining = false;
-  private nextTap = 1;
-  private generation = 0;
-  /** Bytes of older generations that are not drained: they fill the node, whoever drains them. */
-  private olderBytes: Record<EventClass, number> = noBytes();
-  private readyLogged = false;
   private release: () => void = () => {};
   /** Resolves when the instance has stopped, with its exit code. */
   readonly done: Promise<number>;
@@ -170,19 +128,23 @@ export class Supervisor implements Admin {
       throw e;
     }
     if (role === 'speaker') log.info({ role }, 'ready');
-    this.every(200, () => this.tick());
-    this.every(5000, () => this.measureOlder());
+    if (this.fleet) this.everyForFleet(this.fleet);
+  }
+
+  private everyForFleet(fleet: Fleet): void {
+    const { clock } = this.o;
+    this.every(200, () => fleet.tick(this.config.lb.lease.timeout));
+    this.every(5000, () => fleet.measureOlder());
     const rate = new RateMeter();
-    this.every(10_000, () => rate.reading(this.o.clock.nowMs(), this.o.clock.wallMs(), this.counters.merged()));
+    this.every(10_000, () => rate.reading(clock.nowMs(), clock.wallMs(), this.counters.merged()));
   }
 
   /** A start that failed leaves nothing behind. */
   private abandon(): void {
     this.stopping = true;
-    for (const s of this.slots) void s.child.ended(0);
+    this.fleet?.abandon();
     void this.speaker?.ended(0);
     for (const close of this.closers) void close();
-    this.opened?.close();
     this.release();
   }
 
@@ -203,80 +165,34 @@ export class Supervisor implements Admin {
   }
 
   private async startWorkers(dataDir: string): Promise<void> {
-    const { config, clock, log } = this.o;
-    const planned = planListens(config);
-    const wanted = config.workers === 'auto' ? Math.max(1, this.o.cores - 1) : config.workers;
-    const opened = await openAll(planned, wanted);
-    if ('problem' in opened) throw new StartError(opened.problem, 1);
-    this.opened = opened;
-    this.listens = opened.listens;
-    this.nativeProblem = opened.nativeProblem;
-    if (opened.nativeProblem !== undefined)
-      log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker, no kernel drop counter');
-    for (const note of opened.notes) log.warn({}, note);
-    mkdirSync('quarantine', { recursive: true });
-    if (this.identity) chownTree('quarantine', this.identity);
-    const shards = await planShards('spool', opened.workers, this.identity, (path, who) => chownTree(path, who));
-    this.generation = shards.generation;
-    this.measureOlder();
-    for (let index = 0; index < opened.workers; index++) {
-      const name = `worker ${index}`;
-      const fds = opened.sockets.map((s) => s.fds[index]).filter((fd) => fd !== undefined);
-      const child = new Child({
-        name,
-        entry: 'worker-main',
-        fds,
-        clock,
-        log,
-        silenceMs: WORKER_SILENCE_MS,
-        onMessage: (m) => this.fromWorker(index, m as FromWorker),
-        onFork: (send) => {
-          let next = FIRST_FD;
-          const listens = this.listens.map((l, i) =>
-            opened.sockets[i].fds[index] === undefined
-              ? l
-              : { ...l, spec: { ...l.spec, fd: next++ }, countedDrops: this.slots[index].drops[i] },
-          );
-          send({
-            kind: 'init',
-            index,
-            of: opened.workers,
-            config: this.config,
-            listens,
-            shard: shards.current[index],
-            olderShards: shards.older[index],
-            inventory: this.inventory,
-            dataDir,
-            uid: this.identity?.uid,
-            gid: this.identity?.gid,
-            speakerSocket: SPEAKER_SOCKET,
-            logTty: this.o.logTty,
-            outTty: this.o.outTty,
-            nativeProblem: this.nativeProblem,
-          } satisfies ToWorker);
-        },
-        onExit: (how) => this.workerEnded(index, how),
-      });
-      this.slots.push({
-        child,
-        boot: undefined,
-        bound: false,
-        started: false,
-        usage: undefined,
-        hard: ['starting'],
-        soft: [],
-        renewedAt: 0,
-        drops: [],
-      });
-    }
-    for (const slot of this.slots) slot.child.start();
-  }
-
-  private workerEnded(index: number, how: string): void {
-    const slot = this.slots[index];
-    this.counters.retire(`worker ${index}`);
-    this.registry.handle('tidegate_worker_restarts_total', { worker: index }).value++;
-    Object.assign(slot, { bound: false, started: false, hard: [`worker ${index} ended: ${how}`], soft: [] });
+    const fleet = new Fleet({
+      config: () => this.config,
+      inventory: () => this.inventory,
+      clock: this.o.clock,
+      log: this.o.log,
+      registry: this.registry,
+      counters: this.counters,
+      asker: this.asker,
+      cores: this.o.cores,
+      dataDir,
+      identity: this.identity,
+      speakerSocket: SPEAKER_SOCKET,
+      logTty: this.o.logTty,
+      outTty: this.o.outTty,
+      onReady: () => this.logReady(),
+      onReading: (tell) => {
+        if (this.draining) tell({ kind: 'draining', on: true });
+        const filter = this.taps.union();
+        if (filter) tell({ kind: 'tap', filter });
+      },
+      onLines: (text, written) => {
+        if (this.o.print(text, written)) written();
+      },
+      onTapped: (events) => this.taps.deliver(events),
+    });
+    this.fleet = fleet;
+    const problem = await fleet.start();
+    if (problem !== undefined) throw new StartError(problem, 1);
   }
 
   private startSpeaker(dataDir: string): void {
@@ -294,7 +210,7 @@ export class Supervisor implements Admin {
           kind: 'init',
           config: this.config,
           dataDir,
-          workers: this.slots.length,
+          workers: this.fleet?.size ?? 0,
           socket: SPEAKER_SOCKET,
           logTty: this.o.logTty,
           gid: this.identity?.gid,
@@ -307,69 +223,16 @@ export class Supervisor implements Admin {
     this.speaker.start();
   }
 
-  private toWorker(index: number, message: ToWorker): void {
-    this.slots[index].child.send(message);
-  }
-
-  private toAll(message: ToWorker): void {
-    for (let i = 0; i < this.slots.length; i++) this.toWorker(i, message);
-  }
-
-  private fromWorker(index: number, m: FromWorker): void {
-    const slot = this.slots[index];
-    switch (m.kind) {
-      case 'bound':
-        slot.bound = true;
-        slot.boot = m.boot;
-        if (this.readyLogged) this.letRead(index);
-        else if (this.slots.every((s) => s.bound)) {
-          for (let i = 0; i < this.slots.length; i++) this.letRead(i);
-          this.logReady();
-        }
-        return;
-      case 'renewal':
-        slot.renewedAt = this.o.clock.nowMs();
-        slot.hard = m.hard;
-        slot.soft = m.soft;
-        slot.usage = m.usage;
-        slot.drops = m.drops;
-        this.counters.update(`worker ${index}`, m.samples);
-        return;
-      case 'answer':
-        this.asker.answer(m.id, `worker ${index}`, m.value);
-        return;
-      case 'lines':
-        if (this.o.print(m.text, () => this.toWorker(index, { kind: 'lines-written' })))
-          this.toWorker(index, { kind: 'lines-written' });
-        return;
-      case 'tapped':
-        this.tapped(m.events);
-        return;
-      case 'fatal':
-        this.o.log.error({ worker: index, error: m.message }, 'a worker cannot run');
-        return;
-      case 'stopped':
-        return;
-    }
-  }
-
-  private letRead(index: number): void {
-    this.slots[index].started = true;
-    this.toWorker(index, { kind: 'start' });
-    if (this.draining) this.toWorker(index, { kind: 'draining', on: true });
-    if (this.taps.size > 0) this.toWorker(index, { kind: 'tap', filter: this.unionFilter() });
-  }
-
   private logReady(): void {
-    this.readyLogged = true;
-    const listening = this.listens.map((l) => ({
+    const fleet = this.fleet!;
+    const listening = fleet.listens.map((l) => ({
       collector: l.collector,
       address: formatEndpoint(l.spec.address, l.spec.port),
       network: l.spec.network,
       protocol: l.kind,
     }));
     this.o.log.info(
-      { listening, workers: this.slots.length, data_dir: process.cwd(), admin: this.adminAddress, pid: process.pid },
+      { listening, workers: fleet.size, data_dir: process.cwd(), admin: this.adminAddress, pid: process.pid },
       'ready',
     );
     this.onReady(listening.map((l) => ({ ...l })));
@@ -388,7 +251,7 @@ export class Supervisor implements Admin {
         this.asker.answer(m.id, 'speaker', m.value);
         return;
       case 'event':
-        this.say(m.event);
+        this.fleet?.say(m.event);
         return;
       case 'fatal':
         this.o.log.error({ error: m.message }, 'the speaker cannot run');
@@ -396,13 +259,6 @@ export class Supervisor implements Admin {
       default:
         return;
     }
-  }
-
-  /** An event of a process that has no spool goes through a live worker. */
-  private say(event: SystemEvent): void {
-    const now = this.o.clock.nowMs();
-    const index = this.slots.findIndex((s) => s.started && now - s.renewedAt < 1000);
-    if (index >= 0) this.toWorker(index, { kind: 'emit', event });
   }
 
   // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -414,35 +270,6 @@ export class Supervisor implements Admin {
       this.o.clock.setTimeout(again, ms);
     };
     this.o.clock.setTimeout(again, ms);
-  }
-
-  private tick(): void {
-    const now = this.o.clock.nowMs();
-    for (let i = 0; i < this.slots.length; i++) {
-      const s = this.slots[i];
-      this.registry.handle('tidegate_worker_up', { worker: i }).value =
-        s.started && now - s.renewedAt < this.config.lb.lease.timeout ? 1 : 0;
-      this.toWorker(i, { kind: 'node-usage', others: this.othersUsage(i) });
-    }
-  }
-
-  private measureOlder(): void {
-    this.olderBytes = noBytes();
-    for (const l of listLogs('spool')) if (l.generation < this.generation) this.olderBytes[l.class] += l.bytes;
-  }
-
-  private othersUsage(index: number): Record<EventClass, { bytes: number; unexported: number }> {
-    const out = Object.fromEntries(
-      EVENT_CLASSES.map((c) => [c, { bytes: this.olderBytes[c], unexported: this.olderBytes[c] }]),
-    ) as Record<EventClass, { bytes: number; unexported: number }>;
-    this.slots.forEach((s, i) => {
-      if (i === index || !s.usage) return;
-      for (const cls of EVENT_CLASSES) {
-        out[cls].bytes += s.usage[cls].bytes;
-        out[cls].unexported += s.usage[cls].unexported;
-      }
-    });
-    return out;
   }
 
   // ── admin ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -466,27 +293,21 @@ export class Supervisor implements Admin {
     this.closers.push(api.close);
   }
 
+  private listens(): Listen[] {
+    return this.fleet?.listens ?? [];
+  }
+
   private samples(): ReturnType<CounterStore['merged']> {
     return [...this.registry.snapshot(), ...this.counters.merged()];
   }
 
   livez(): string[] {
-    const frozen = this.slots.flatMap((s, i) =>
-      s.started && s.child.silentFor > 5000
-        ? [`worker ${i} has been silent for ${Math.round(s.child.silentFor / 1000)} s`]
-        : [],
-    );
+    const frozen = this.fleet?.frozen() ?? [];
     return this.speaker && this.speaker.silentFor > 5000 ? [...frozen, 'the speaker is silent'] : frozen;
   }
 
   readyz(): string[] {
-    const reasons: string[] = [];
-    const now = this.o.clock.nowMs();
-    this.slots.forEach((s, i) => {
-      if (!s.started) reasons.push(s.hard[0] ?? `worker ${i} is starting`);
-      else if (now - s.renewedAt > this.config.lb.lease.timeout) reasons.push(`worker ${i} does not renew its lease`);
-      else reasons.push(...s.hard.map((r) => `worker ${i}: ${r}`));
-    });
+    const reasons = this.fleet?.obstacles(this.config.lb.lease.timeout) ?? [];
     if (this.o.role === 'speaker' && !this.speaker?.running) reasons.push('the speaker does not run');
     return reasons;
   }
@@ -499,20 +320,13 @@ export class Supervisor implements Admin {
     return this.page.render();
   }
 
-  private async askWorkers(question: Question): Promise<{ answers: unknown[]; silent: string[] }> {
-    const targets = new Map(
-      this.slots.map((_, i) => [`worker ${i}`, (id: number) => this.toWorker(i, { kind: 'ask', id, question })]),
-    );
-    return this.asker.ask(targets);
-  }
-
-  private async workerStatus(): Promise<{ workers: WorkerStatus[]; silent: string[] }> {
-    const g = await this.askWorkers({ what: 'status' });
-    return { workers: (g.answers as WorkerStatus[]).sort((a, b) => a.index - b.index), silent: g.silent };
+  private async workerStatus(): Promise<Awaited<ReturnType<Fleet['status']>>> {
+    return this.fleet ? await this.fleet.status() : { workers: [], silent: [] };
   }
 
   async status(): Promise<Record<string, unknown>> {
     const [{ workers, silent }, lb] = await Promise.all([this.workerStatus(), this.lb()]);
+    const native = this.fleet?.nativeProblem;
     return {
       version: this.o.version,
       site: this.config.site,
@@ -521,14 +335,14 @@ export class Supervisor implements Admin {
       pid: process.pid,
       data_dir: process.cwd(),
       workers_wanted: this.config.workers,
-      native: this.nativeProblem === undefined ? { loaded: true } : { loaded: false, reason: this.nativeProblem },
-      listening: this.listens.map((l) => ({
+      native: native === undefined ? { loaded: true } : { loaded: false, reason: native },
+      listening: this.listens().map((l) => ({
         collector: l.collector,
         address: formatEndpoint(l.spec.address, l.spec.port),
         network: l.spec.network,
       })),
       ready: this.readyz(),
-      workers: workers.map((w) => ({ ...w, restarts: this.slots[w.index].child.restarts })),
+      workers,
       silent,
       devices: this.table.size,
       lb,
@@ -572,7 +386,7 @@ export class Supervisor implements Admin {
 
   async explain(device: string): Promise<unknown> {
     const [refusals, { workers, silent }, lb] = await Promise.all([
-      this.askWorkers({ what: 'refusals' }),
+      this.fleet?.ask({ what: 'refusals' }) ?? { answers: [] },
       this.workerStatus(),
       this.lb(),
     ]);
@@ -584,34 +398,14 @@ export class Supervisor implements Admin {
       workers,
       silent,
       lb: lb as Record<string, unknown>,
-      listens: this.listens,
+      listens: this.listens(),
       samples: this.samples(),
       nowMs: this.o.clock.wallMs(),
     });
   }
 
   tap(filter: TapFilter, sink: (lines: string[]) => boolean): () => void {
-    const id = this.nextTap++;
-    this.taps.set(id, { filter, sink, skipped: 0 });
-    this.toAll({ kind: 'tap', filter: this.unionFilter() });
-    return () => {
-      this.taps.delete(id);
-      this.toAll({ kind: 'tap', filter: this.taps.size ? this.unionFilter() : undefined });
-    };
-  }
-
-  private unionFilter(): TapFilter {
-    const filters = [...this.taps.values()].map((t) => t.filter);
-    const same = (k: keyof TapFilter): string | undefined =>
-      filters.every((f) => f[k] === filters[0]?.[k]) ? filters[0]?.[k] : undefined;
-    return { type: same('type'), device: same('device') };
-  }
-
-  private tapped(events: TappedEvent[]): void {
-    for (const tap of this.taps.values()) {
-      const lines = events.filter((e) => matchesTap(tap.filter, e.type, e.deviceId, e.deviceName)).map((e) => e.line);
-      if (lines.length && !tap.sink(lines)) tap.skipped += lines.length;
-    }
+    return this.taps.add(filter, sink);
   }
 
   // ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -619,16 +413,16 @@ export class Supervisor implements Admin {
   async drain(who: string): Promise<unknown> {
     this.draining = true;
     this.speaker?.send({ kind: 'drain', reason: 'drain requested' } satisfies ToSpeaker);
-    this.toAll({ kind: 'draining', on: true });
-    this.say({ type: 'audit.v1', data: { action: 'lb.drain', who, result: 'accepted' } });
+    this.fleet?.tellAll({ kind: 'draining', on: true });
+    this.fleet?.say({ type: 'audit.v1', data: { action: 'lb.drain', who, result: 'accepted' } });
     return { draining: true };
   }
 
   async undrain(who: string): Promise<unknown> {
     this.draining = false;
     this.speaker?.send({ kind: 'undrain' } satisfies ToSpeaker);
-    this.toAll({ kind: 'draining', on: false });
-    this.say({ type: 'audit.v1', data: { action: 'lb.undrain', who, result: 'accepted' } });
+    this.fleet?.tellAll({ kind: 'draining', on: false });
+    this.fleet?.say({ type: 'audit.v1', data: { action: 'lb.undrain', who, result: 'accepted' } });
     return { draining: false };
   }
 
@@ -636,13 +430,13 @@ export class Supervisor implements Admin {
   replaceInventory(entries: InventoryEntry[]): void {
     this.inventory = entries;
     this.table.replace(entries);
-    this.toAll({ kind: 'inventory', entries });
+    this.fleet?.tellAll({ kind: 'inventory', entries });
   }
 
   /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
   reconfigure(config: Config): void {
     this.config = config;
-    this.toAll({ kind: 'reconfigure', config });
+    this.fleet?.tellAll({ kind: 'reconfigure', config });
   }
 
   /**
@@ -661,17 +455,10 @@ export class Supervisor implements Admin {
       await this.speaker.ended(lb.drain.timeout + lb.drain.linger + 5000);
     }
     const started = clock.nowMs();
-    for (const s of this.slots) s.child.noRestart();
-    this.toAll({ kind: 'stop', deadlineMs: exporters.flush_timeout });
-    const clean = await Promise.all(this.slots.map((s) => s.child.ended(exporters.flush_timeout + 10_000)));
+    const clean = (await this.fleet?.stop(exporters.flush_timeout)) ?? true;
     for (const close of this.closers) await close();
-    this.opened?.close();
     this.release();
-    log.info({ took_ms: Math.round(clock.nowMs() - started), clean: clean.every(Boolean) }, 'stopped');
-    this.finish(clean.every(Boolean) ? 0 : 1);
+    log.info({ took_ms: Math.round(clock.nowMs() - started), clean }, 'stopped');
+    this.finish(clean ? 0 : 1);
   }
-}
-
-function noBytes(): Record<EventClass, number> {
-  return { alarm: 0, routing: 0, metrics: 0, system: 0 };
 }

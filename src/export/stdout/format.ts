@@ -1,4 +1,5 @@
 /** One event as one line: for people on a terminal, JSON for everything else. Pure. */
+import { localTimeOfDay } from '../../core/time.ts';
 import { structuredJson } from '../../event/envelope.ts';
 import type { EventRecord } from '../../event/record.ts';
 
@@ -18,10 +19,8 @@ export function formatReadable(r: EventRecord, sec: number, nsec: number): strin
     return '';
   }
   if (data.kind === 'manifest') return '';
-  const time = new Date(sec * 1000 + nsec / 1e6).toTimeString().slice(0, 8);
-  const ms = String(Math.floor(nsec / 1e6)).padStart(3, '0');
   const device = data.device as { name: string };
-  return `${time}.${ms} ${device.name} ${r.type} ${printable(summary(r, data))}\n`;
+  return `${localTimeOfDay(sec, nsec)} ${device.name} ${r.type} ${printable(summary(r, data))}\n`;
 }
 
 function summary(r: EventRecord, d: Data): string {

@@ -1,0 +1,297 @@
+/**
+ * The workers of an instance as the supervisor has them: their sockets, which stay open here whoever reads them, their shards, what each
+ * last said, and how they are told and asked.
+ */
+import { mkdirSync } from 'node:fs';
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
+import type { InventoryEntry } from '../inventory/inventory.ts';
+import { listLogs } from '../spool/generations.ts';
+import type { SpoolUsage } from '../spool/types.ts';
+import type { Registry } from '../telemetry/registry.ts';
+import type { Asker, Gathered } from './ask.ts';
+import { Child, FIRST_FD } from './child.ts';
+import type { CounterStore } from './counters.ts';
+import { planListens } from './listens.ts';
+import type { FromWorker, Listen, Question, SystemEvent, TappedEvent, ToWorker, WorkerStatus } from './messages.ts';
+import { chownTree, type Identity } from './privileges.ts';
+import { planShards } from './shards.ts';
+import { type Opened, openAll } from './sockets.ts';
+
+/** A frozen worker is not restarted at once: a stopped process may be under a debugger, and the lease has withdrawn the VIP already. */
+const WORKER_SILENCE_MS = 15_000;
+/** Events of processes that have no spool, kept while no worker is live. */
+const UNSAID_LIMIT = 1000;
+
+export interface FleetOptions {
+  config: () => Config;
+  inventory: () => InventoryEntry[];
+  clock: Clock;
+  log: Logger;
+  registry: Registry;
+  counters: CounterStore;
+  asker: Asker;
+  cores: number;
+  dataDir: string;
+  identity: Identity | undefined;
+  speakerSocket: string;
+  logTty: boolean;
+  outTty: boolean;
+  /** All workers are bound: from here on they read. */
+  onReady: () => void;
+  /** A worker begins to read: what it has to know besides its init. */
+  onReading: (tell: (m: ToWorker) => void) => void;
+  onLines: (text: string, written: () => void) => void;
+  onTapped: (events: TappedEvent[]) => void;
+}
+
+interface Slot {
+  child: Child;
+  bound: boolean;
+  /** Told to read. */
+  started: boolean;
+  usage: SpoolUsage | undefined;
+  hard: string[];
+  renewedAt: number;
+  /** Kernel drops by listener that are counted. */
+  drops: number[];
+}
+
+export class Fleet {
+  listens: Listen[] = [];
+  /** Why the add-on is not there; undefined: it is. */
+  nativeProblem: string | undefined;
+  private readonly o: FleetOptions;
+  private readonly slots: Slot[] = [];
+  private readonly unsaid: SystemEvent[] = [];
+  private opened: Opened | undefined;
+  private generation = 0;
+  /** Bytes of older generations that are not drained: they fill the node, whoever drains them. */
+  private olderBytes: Record<EventClass, number> = noBytes();
+  private ready = false;
+
+  constructor(o: FleetOptions) {
+    this.o = o;
+  }
+
+  get size(): number {
+    return this.slots.length;
+  }
+
+  /** Opens the sockets and starts the workers; resolves with what makes that impossible. */
+  async start(): Promise<string | undefined> {
+    const { clock, log, identity } = this.o;
+    const config = this.o.config();
+    const wanted = config.workers === 'auto' ? Math.max(1, this.o.cores - 1) : config.workers;
+    const opened = await openAll(planListens(config), wanted);
+    if ('problem' in opened) return opened.problem;
+    this.opened = opened;
+    this.listens = opened.listens;
+    this.nativeProblem = opened.nativeProblem;
+    if (opened.nativeProblem !== undefined)
+      log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker, no kernel drop counter');
+    for (const note of opened.notes) log.warn({}, note);
+    mkdirSync('quarantine', { recursive: true });
+    if (identity) chownTree('quarantine', identity);
+    const shards = await planShards('spool', opened.workers, identity, chownTree);
+    this.generation = shards.generation;
+    this.measureOlder();
+    for (let index = 0; index < opened.workers; index++) {
+      const child = new Child({
+        name: `worker ${index}`,
+        entry: 'worker-main',
+        fds: opened.sockets.map((s) => s.fds[index]).filter((fd) => fd !== undefined),
+        clock,
+        log,
+        silenceMs: WORKER_SILENCE_MS,
+        onMessage: (m) => this.heard(index, m as FromWorker),
+        onFork: (send) => send(this.init(index, opened, shards.current[index], shards.older[index])),
+        onExit: (how) => this.ended(index, how),
+      });
+      this.slots.push({
+        child,
+        bound: false,
+        started: false,
+        usage: undefined,
+        hard: ['starting'],
+        renewedAt: 0,
+        drops: [],
+      });
+    }
+    for (const slot of this.slots) slot.child.start();
+    return undefined;
+  }
+
+  private init(index: number, opened: Opened, shard: string, olderShards: string[]): ToWorker {
+    const { identity } = this.o;
+    let next = FIRST_FD;
+    const listens = opened.listens.map((l, i) =>
+      opened.sockets[i].fds[index] === undefined
+        ? l
+        : { ...l, spec: { ...l.spec, fd: next++ }, countedDrops: this.slots[index].drops[i] },
+    );
+    return {
+      kind: 'init',
+      index,
+      of: opened.workers,
+      config: this.o.config(),
+      listens,
+      shard,
+      olderShards,
+      inventory: this.o.inventory(),
+      dataDir: this.o.dataDir,
+      uid: identity?.uid,
+      gid: identity?.gid,
+      speakerSocket: this.o.speakerSocket,
+      logTty: this.o.logTty,
+      outTty: this.o.outTty,
+      nativeProblem: this.nativeProblem,
+    };
+  }
+
+  tell(index: number, message: ToWorker): void {
+    this.slots[index].child.send(message);
+  }
+
+  tellAll(message: ToWorker): void {
+    for (const slot of this.slots) slot.child.send(message);
+  }
+
+  ask(question: Question): Promise<Gathered<unknown>> {
+    return this.o.asker.ask(
+      new Map(this.slots.map((_, i) => [`worker ${i}`, (id: number) => this.tell(i, { kind: 'ask', id, question })])),
+    );
+  }
+
+  /** Of those that answer, in order; the silent ones are named. */
+  async status(): Promise<{ workers: (WorkerStatus & { restarts: number })[]; silent: string[] }> {
+    const g = await this.ask({ what: 'status' });
+    const workers = (g.answers as WorkerStatus[]).sort((a, b) => a.index - b.index);
+    return { workers: workers.map((w) => ({ ...w, restarts: this.slots[w.index].child.restarts })), silent: g.silent };
+  }
+
+  /** An event of a process that has no spool goes through a live worker; without one it waits. */
+  say(event: SystemEvent): void {
+    const index = this.slots.findIndex((s) => s.started && this.o.clock.nowMs() - s.renewedAt < 1000);
+    if (index >= 0) this.tell(index, { kind: 'emit', event });
+    else if (this.unsaid.length < UNSAID_LIMIT) this.unsaid.push(event);
+  }
+
+  /** Workers that have been silent for over 5 s. */
+  frozen(): string[] {
+    return this.slots.flatMap((s, i) =>
+      s.started && s.child.silentFor > 5000
+        ? [`worker ${i} has been silent for ${Math.round(s.child.silentFor / 1000)} s`]
+        : [],
+    );
+  }
+
+  /** Why the node does not take everything that is sent to it; empty: it does. */
+  obstacles(leaseTimeoutMs: number): string[] {
+    const now = this.o.clock.nowMs();
+    return this.slots.flatMap((s, i) => {
+      if (!s.started) return [s.hard[0] ?? `worker ${i} is starting`];
+      if (now - s.renewedAt > leaseTimeoutMs) return [`worker ${i} does not renew its lease`];
+      return s.hard.map((r) => `worker ${i}: ${r}`);
+    });
+  }
+
+  /** Each 200 ms: who is up, and what the others hold. */
+  tick(leaseTimeoutMs: number): void {
+    const now = this.o.clock.nowMs();
+    this.slots.forEach((s, i) => {
+      this.o.registry.handle('tidegate_worker_up', { worker: i }).value =
+        s.started && now - s.renewedAt < leaseTimeoutMs ? 1 : 0;
+      this.tell(i, { kind: 'node-usage', others: this.othersUsage(i) });
+    });
+    if (this.unsaid.length > 0) for (const e of this.unsaid.splice(0)) this.say(e);
+  }
+
+  measureOlder(): void {
+    this.olderBytes = noBytes();
+    for (const l of listLogs('spool')) if (l.generation < this.generation) this.olderBytes[l.class] += l.bytes;
+  }
+
+  /** In order, with so long for what is left; true where all ended by themselves. */
+  async stop(flushMs: number): Promise<boolean> {
+    for (const s of this.slots) s.child.noRestart();
+    this.tellAll({ kind: 'stop', deadlineMs: flushMs });
+    const clean = await Promise.all(this.slots.map((s) => s.child.ended(flushMs + 10_000)));
+    this.opened?.close();
+    return clean.every(Boolean);
+  }
+
+  /** At once. */
+  abandon(): void {
+    for (const s of this.slots) void s.child.ended(0);
+    this.opened?.close();
+  }
+
+  private heard(index: number, m: FromWorker): void {
+    const slot = this.slots[index];
+    switch (m.kind) {
+      case 'bound':
+        slot.bound = true;
+        if (this.ready) this.letRead(index);
+        else if (this.slots.every((s) => s.bound)) {
+          this.ready = true;
+          for (let i = 0; i < this.slots.length; i++) this.letRead(i);
+          this.o.onReady();
+        }
+        return;
+      case 'renewal':
+        slot.renewedAt = this.o.clock.nowMs();
+        slot.hard = m.hard;
+        slot.usage = m.usage;
+        slot.drops = m.drops;
+        this.o.counters.update(`worker ${index}`, m.samples);
+        return;
+      case 'answer':
+        this.o.asker.answer(m.id, `worker ${index}`, m.value);
+        return;
+      case 'lines':
+        this.o.onLines(m.text, () => this.tell(index, { kind: 'lines-written' }));
+        return;
+      case 'tapped':
+        this.o.onTapped(m.events);
+        return;
+      case 'fatal':
+        this.o.log.error({ worker: index, error: m.message }, 'a worker cannot run');
+        return;
+      case 'stopped':
+        return;
+    }
+  }
+
+  private letRead(index: number): void {
+    this.slots[index].started = true;
+    this.tell(index, { kind: 'start' });
+    this.o.onReading((m) => this.tell(index, m));
+  }
+
+  private ended(index: number, how: string): void {
+    this.o.counters.retire(`worker ${index}`);
+    this.o.registry.handle('tidegate_worker_restarts_total', { worker: index }).value++;
+    Object.assign(this.slots[index], { bound: false, started: false, hard: [`worker ${index} ended: ${how}`] });
+  }
+
+  private othersUsage(index: number): Record<EventClass, { bytes: number; unexported: number }> {
+    const out = Object.fromEntries(
+      EVENT_CLASSES.map((c) => [c, { bytes: this.olderBytes[c], unexported: this.olderBytes[c] }]),
+    ) as Record<EventClass, { bytes: number; unexported: number }>;
+    this.slots.forEach((s, i) => {
+      if (i === index || !s.usage) return;
+      for (const cls of EVENT_CLASSES) {
+        out[cls].bytes += s.usage[cls].bytes;
+        out[cls].unexported += s.usage[cls].unexported;
+      }
+    });
+    return out;
+  }
+}
+
+function noBytes(): Record<EventClass, number> {
+  return { alarm: 0, routing: 0, metrics: 0, system: 0 };
+}
