@@ -1,4 +1,4 @@
-/** Ingest thread ⇄ export thread of one worker. */
+/** What a worker and its export thread say to each other. Plain objects, one a message. */
 import type { EventClass } from '../event/types.ts';
 import type { Position } from '../spool/types.ts';
 import type { ExportConfig } from './config.ts';
@@ -7,35 +7,40 @@ import type { ExporterProgress } from './types.ts';
 export interface ExportInit {
   kind: 'init';
   config: ExportConfig;
-  site: string;
   node: string;
   worker: number;
-  /** Of the current shard's writer. */
+  /** The boot of the worker: receipts are reported for its records only. */
   boot: number;
-  /** Directories relative to data_dir: the spool, the current shard, the shards of older generations this worker drains. */
-  spool: string;
+  /** `spool/<generation>/<worker>`; the shard the worker writes. */
   shard: string;
-  generation: number;
-  older: string[];
-  /** How far each class of the current shard is durable. */
+  /** Shards of older generations that this worker drains and removes, oldest first. */
+  olderShards: string[];
+  quarantineDir: string;
+  /** How far each log of `shard` is durable. */
   ends: Record<EventClass, Position>;
-  /** Standard output is a terminal: lines for people. */
+  /** Readable lines instead of JSON on stdout. */
   tty: boolean;
 }
 
 export type ToExport =
   | ExportInit
   | { kind: 'durable'; cls: EventClass; end: Position; seq: number }
+  /** What was last handed over as `lines` is written. */
   | { kind: 'lines-written' }
-  /** Deliver what is left for at most so many milliseconds, save the cursors, end. */
+  /** Deliver what is left for so long, then end. */
   | { kind: 'stop'; deadlineMs: number };
 
 export type FromExport =
-  | { kind: 'loaded' }
+  /** These records have reached every durable exporter; only those that asked for it. */
   | { kind: 'exported'; cls: EventClass; seqs: number[] }
-  /** Durable exporters need nothing before this position any more; their checkpoints say so, too. */
   | { kind: 'low-water'; cls: EventClass; position: Position }
-  | { kind: 'progress'; progress: ExporterProgress[]; older: string[] }
+  /** A few times a second. `olderShards`: what is still to be drained. */
+  | { kind: 'progress'; exporters: ExporterProgress[]; olderShards: string[] }
+  /** Damaged places met while reading, with the records gone with them. */
+  | { kind: 'damage'; cls: EventClass; records: number }
+  /** For stdout; no more comes until `lines-written`. */
   | { kind: 'lines'; text: string }
   | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: Record<string, unknown>; msg: string }
-  | { kind: 'stopped' };
+  /** `clean`: nothing durable was left undelivered. */
+  | { kind: 'stopped'; clean: boolean }
+  | { kind: 'fatal'; message: string };

@@ -12,12 +12,14 @@ import { type ClientError, meaningOf, type ProblemText, problemText, unreachable
 import { credentialFiles, FileWatch, readTls, resolveSasl } from './files.ts';
 import { HeaderTemplates } from './headers.ts';
 import { kafkajsClient } from './kafkajs.ts';
-import { DEFAULT_LIMITS, type LaneLimits, Lanes, type LanesState } from './lanes.ts';
+import { DEFAULT_LIMITS, type LaneLimits, type LanesState } from './lane.ts';
+import { Lanes } from './lanes.ts';
 import { platformaticClient } from './platformatic.ts';
 import { Producer, type SendResult } from './producer.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { PendingRecord } from './queue.ts';
 import { BatchEncoder } from './record-batch.ts';
+import type { KafkaState } from './state.ts';
 
 export interface KafkaExporterOptions {
   name: string;
@@ -67,6 +69,8 @@ export class KafkaExporter implements Exporter {
   private readonly problems = new Map<string, ExporterProblem & { kind: string }>();
   /** Queues in trouble by topic: the topic's problem goes with the last one. */
   private readonly troubled = new Map<string, Map<number, { since: number; r: SendResult }>>();
+  private lag = 0;
+  private lagAt = Number.NEGATIVE_INFINITY;
   private acked = 0;
   private retried = 0;
   private quarantined = 0;
@@ -112,8 +116,13 @@ export class KafkaExporter implements Exporter {
   }
 
   progress(): ExporterProgress {
-    let lag = 0;
-    for (const s of this.shards) lag += s.lag();
+    const now = this.o.clock.nowMs();
+    // Measuring looks into directories: once a second is enough.
+    if (now - this.lagAt >= 1000) {
+      this.lagAt = now;
+      this.lag = 0;
+      for (const s of this.shards) this.lag += s.lag();
+    }
     return {
       exporter: this.name,
       type: 'kafka',
@@ -123,7 +132,7 @@ export class KafkaExporter implements Exporter {
       quarantined: this.quarantined,
       quarantinedBy: { ...this.quarantinedBy },
       skipped: 0,
-      lag,
+      lag: this.lag,
       up: !this.problems.has(''),
       problems: [...this.problems.values()].map(({ kind, ...p }) => p),
     };
@@ -281,27 +290,6 @@ export class KafkaExporter implements Exporter {
   }
 }
 
-interface SavedState {
-  v: 1;
-  classes: Partial<Record<EventClass, LanesState>>;
-}
-
-/** The low-water mark of each class in a state that `ShardExport.state` gave. */
-export function savedLowWater(state: unknown): Partial<Record<EventClass, Position>> {
-  const out: Partial<Record<EventClass, Position>> = {};
-  const saved = state as Partial<SavedState> | undefined;
-  for (const cls of EVENT_CLASSES) {
-    const lanes = saved?.classes?.[cls];
-    if (!lanes) continue;
-    let low = lanes.position;
-    for (const s of lanes.stragglers)
-      if (s.position.segment < low.segment || (s.position.segment === low.segment && s.position.offset < low.offset))
-        low = s.position;
-    out[cls] = low;
-  }
-  return out;
-}
-
 class KafkaShard implements ShardExport {
   onClose: () => void = () => {};
   private readonly byClass = new Map<EventClass, Lanes>();
@@ -314,7 +302,7 @@ class KafkaShard implements ShardExport {
     letters: DeadLetters,
   ) {
     this.letters = letters;
-    const saved = logs.state as Partial<SavedState> | undefined;
+    const saved = logs.state as Partial<KafkaState> | undefined;
     for (const cls of EVENT_CLASSES) this.byClass.set(cls, make(cls, saved?.classes?.[cls]));
   }
 
@@ -330,8 +318,8 @@ class KafkaShard implements ShardExport {
     return this.byClass.get(cls)!.lowWater();
   }
 
-  state(): SavedState {
-    const classes: SavedState['classes'] = {};
+  state(): KafkaState {
+    const classes: KafkaState['classes'] = {};
     for (const [cls, l] of this.byClass) classes[cls] = l.state();
     return { v: 1, classes };
   }

@@ -10,113 +10,16 @@
  */
 import { Buffer } from 'node:buffer';
 import { Backoff } from '../../core/backoff.ts';
-import type { Clock, TimerHandle } from '../../core/clock.ts';
-import { decodeRecord, type EventRecord, FLAG_WANTS_EXPORTED } from '../../event/record.ts';
+import type { TimerHandle } from '../../core/clock.ts';
+import { decodeRecord, type EventRecord } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 import { comparePositions } from '../../spool/segment-file.ts';
 import type { Position, SpooledRecord } from '../../spool/types.ts';
-import type { RecordSource } from '../types.ts';
+import { type Filter, Lane, type LanesOptions, type LanesState, matches } from './lane.ts';
 import { partitionFor } from './partitioner.ts';
-import type { OutBatch, Producer, SendResult } from './producer.ts';
-import { PartitionQueue, type PendingRecord } from './queue.ts';
-
-export interface LaneLimits {
-  batchBytes: number;
-  batchEvents: number;
-  lingerMs: number;
-  /** Bytes of events the main lane may hold; a straggler holds at most one batch's worth. */
-  pendingBytes: number;
-  readBytes: number;
-  /** How long a partition may stand still before it becomes a straggler. */
-  graceMs: number;
-}
-
-export const DEFAULT_LIMITS: LaneLimits = {
-  batchBytes: 900 * 1024,
-  batchEvents: 1000,
-  lingerMs: 5,
-  pendingBytes: 16 * 1024 * 1024,
-  readBytes: 512 * 1024,
-  graceMs: 1000,
-};
-
-/** Where a straggler stands. `count` and `partition` are absent where it is the whole topic. */
-export interface StragglerState {
-  type: EventType;
-  count?: number;
-  partition?: number;
-  position: Position;
-}
-
-export interface LanesState {
-  position: Position;
-  stragglers: StragglerState[];
-}
-
-export interface LanesOptions {
-  clock: Clock;
-  producer: Pick<Producer, 'topic' | 'send' | 'abandon' | 'refresh'>;
-  limits: LaneLimits;
-  topicOf: (type: EventType) => string;
-  sizeOf: (r: EventRecord) => number;
-  open: () => RecordSource;
-  end: Position | 'all';
-  state: LanesState | undefined;
-  /** Receipts are due for records of this boot. */
-  boot: number | undefined;
-  onExported: (seqs: number[]) => void;
-  onAcked: (events: number) => void;
-  onRetried: (events: number) => void;
-  /** Sets events aside for ever. False where that failed: it is tried again. */
-  onQuarantine: (records: readonly PendingRecord[], topic: string, partition: number, r: SendResult) => boolean;
-  /** A spooled record that no exporter understands. */
-  onUndecodable: (r: SpooledRecord) => boolean;
-  /** A queue stands still (result) or moves again (undefined; partition 'all': nothing of the topic stands still any more). */
-  onTrouble: (type: EventType, topic: string, partition: number | 'all', r: SendResult | undefined) => void;
-  /** Called when `drained` may have become true. */
-  onIdle: () => void;
-}
-
-interface Filter {
-  type: EventType;
-  count: number | undefined;
-  partition: number | undefined;
-}
-
-class Lane {
-  readonly source: RecordSource;
-  readonly filter: Filter | undefined;
-  readonly queues = new Map<string, PartitionQueue>();
-  /** Partitions of a topic as this lane deals them out. */
-  readonly counts = new Map<EventType, number>();
-  readonly backoff: Backoff;
-  bytes = 0;
-  /** A straggler that failed waits until then. */
-  retryAt = 0;
-  /** Events left to this straggler and not delivered yet, as far as this process saw them. */
-  backlog = 0;
-  atEnd = false;
-
-  constructor(source: RecordSource, filter: Filter | undefined) {
-    this.source = source;
-    this.filter = filter;
-    this.backoff = new Backoff(500, 5000);
-  }
-
-  lowWater(): Position {
-    let low = this.source.position;
-    for (const q of this.queues.values()) {
-      const first = q.first;
-      if (first && comparePositions(first.position, low) < 0) low = first.position;
-    }
-    return low;
-  }
-
-  outstanding(type: EventType): boolean {
-    for (const q of this.queues.values()) if (q.type === type && q.length > 0) return true;
-    return false;
-  }
-}
+import type { SendResult } from './producer.ts';
+import { PartitionQueue } from './queue.ts';
+import { QueueSender } from './queue-sender.ts';
 
 export class Lanes {
   private readonly o: LanesOptions;
@@ -125,13 +28,19 @@ export class Lanes {
   private end: Position | 'all';
   private endSeq: number | undefined;
   private kicked = false;
-  private lingerTimer: TimerHandle | undefined;
+  private readonly sender: QueueSender;
   private wakeTimer: TimerHandle | undefined;
   private closed = false;
 
   constructor(o: LanesOptions) {
     this.o = o;
     this.end = o.end;
+    this.sender = new QueueSender(o, {
+      lanes: () => [this.main, ...this.stragglers],
+      laneOf: (q) => this.laneOf(q),
+      kick: () => this.kick(),
+      considerStraggling: (lane, q) => this.considerStraggling(lane, q),
+    });
     this.main = this.lane(undefined, o.state?.position ?? 'oldest');
     for (const s of o.state?.stragglers ?? [])
       this.stragglers.push(this.lane({ type: s.type, count: s.count, partition: s.partition }, s.position));
@@ -205,10 +114,10 @@ export class Lanes {
 
   close(): void {
     this.closed = true;
-    if (this.lingerTimer) this.o.clock.clearTimeout(this.lingerTimer);
+    this.sender.close();
     if (this.wakeTimer) this.o.clock.clearTimeout(this.wakeTimer);
     for (const lane of [this.main, ...this.stragglers]) {
-      for (const q of lane.queues.values()) this.retire(q);
+      for (const q of lane.queues.values()) this.sender.retire(q);
       lane.source.close();
     }
   }
@@ -245,17 +154,17 @@ export class Lanes {
     const records = lane.source.read(limits.readBytes, Buffer.allocUnsafeSlow(this.chunk(lane)));
     if (records.length === 0) {
       lane.atEnd = true;
-      this.sendAll(lane);
+      this.sender.sendAll(lane);
       return false;
     }
     for (const r of records) {
       if (this.deal(lane, r)) continue;
       // It cannot be dealt out yet: the lane waits here.
       lane.source.seek(r.position);
-      this.sendAll(lane);
+      this.sender.sendAll(lane);
       return false;
     }
-    this.armLinger();
+    this.sender.armLinger();
     return true;
   }
 
@@ -325,10 +234,10 @@ export class Lanes {
     for (const [key, q] of s.queues) {
       const theirs = parent.queues.get(key);
       if (theirs && (theirs.length > 0 || theirs.inFlight)) {
-        this.retire(q);
+        this.sender.retire(q);
         continue;
       }
-      if (theirs) this.retire(theirs);
+      if (theirs) this.sender.retire(theirs);
       parent.queues.set(key, q);
       parent.bytes += q.bytes;
     }
@@ -373,7 +282,7 @@ export class Lanes {
     lane.bytes += pending.size;
     if (partition < 0) this.judgeTopic(lane, q, info.error);
     else {
-      if (q.length >= q.cap || q.bytes >= o.limits.batchBytes) this.trySend(lane, q);
+      if (q.length >= q.cap || q.bytes >= o.limits.batchBytes) this.sender.trySend(lane, q);
       if (q.bytes > o.limits.pendingBytes / 4) this.considerStraggling(lane, q);
     }
     return true;
@@ -409,9 +318,9 @@ export class Lanes {
     const now = o.clock.nowMs();
     for (const r of q.all())
       this.queue(lane, q.type, q.topic, partitionFor(r.record.key, info.leaders.length)).push(r, now);
-    this.retire(q);
+    this.sender.retire(q);
     o.onTrouble(q.type, q.topic, -1, undefined);
-    this.sendAll(lane);
+    this.sender.sendAll(lane);
   }
 
   /** A topic without partitions: missing, denied or impossible. */
@@ -421,166 +330,19 @@ export class Lanes {
     if (outcome === 'invalid-topic') {
       this.o.onTrouble(q.type, q.topic, -1, result);
       const records = q.all();
-      if (records.length > 0 && this.o.onQuarantine(records, q.topic, -1, result)) this.settle(lane, q, records.length);
+      if (records.length > 0 && this.o.onQuarantine(records, q.topic, -1, result))
+        this.sender.settle(lane, q, records.length);
       return;
     }
-    this.enterTrouble(lane, q, result);
+    this.sender.enterTrouble(lane, q, result);
     this.considerStraggling(lane, q);
     this.wakeLater();
-  }
-
-  private armLinger(): void {
-    const { clock, limits } = this.o;
-    this.lingerTimer ??= clock.setTimeout(() => {
-      this.lingerTimer = undefined;
-      const now = clock.nowMs();
-      let again = false;
-      for (const lane of [this.main, ...this.stragglers]) {
-        for (const q of lane.queues.values()) {
-          if (q.length === 0 || q.batch || q.partition < 0) continue;
-          if (now - q.waitingSince >= limits.lingerMs - 0.5) this.trySend(lane, q);
-          else again = true;
-        }
-      }
-      if (again) this.armLinger();
-    }, limits.lingerMs);
-  }
-
-  private sendAll(lane: Lane): void {
-    // At the end of the log there may be more in a moment: the linger time decides, except where there is none.
-    if (this.o.limits.lingerMs > 0 && lane === this.main) {
-      for (const q of lane.queues.values())
-        if (q.length > 0 && !q.batch) {
-          this.armLinger();
-          return;
-        }
-      return;
-    }
-    for (const q of lane.queues.values()) this.trySend(lane, q);
-  }
-
-  private trySend(lane: Lane, q: PartitionQueue): void {
-    if (q.batch || q.closed || q.length === 0 || q.partition < 0) return;
-    const records = q.peek(this.o.limits.batchBytes);
-    const batch: OutBatch & { records: readonly PendingRecord[] } = {
-      topic: q.topic,
-      partition: q.partition,
-      records,
-      state: undefined,
-      done: (r) => this.answered(q, batch, r),
-    };
-    q.batch = batch;
-    this.attempt(lane, q);
-  }
-
-  private attempt(_lane: Lane, q: PartitionQueue): void {
-    q.inFlight = true;
-    q.sentAt = this.o.clock.nowMs();
-    this.o.producer.send(q.batch!);
   }
 
   private laneOf(q: PartitionQueue): Lane | undefined {
     const key = `${q.topic} ${q.partition}`;
     if (this.main.queues.get(key) === q) return this.main;
     return this.stragglers.find((s) => s.queues.get(key) === q);
-  }
-
-  private answered(q: PartitionQueue, batch: OutBatch & { records: readonly PendingRecord[] }, r: SendResult): void {
-    const lane = this.laneOf(q);
-    if (this.closed || q.closed || q.batch !== batch || !lane) return;
-    q.inFlight = false;
-    const n = batch.records.length;
-    switch (r.outcome) {
-      case 'ok':
-        this.delivered(lane, q, batch.records);
-        return;
-      case 'too-large':
-      case 'invalid-record':
-        q.batch = undefined;
-        if (n > 1) q.cap = Math.ceil(n / 2);
-        else if (this.o.onQuarantine(batch.records, q.topic, q.partition, r)) {
-          this.settle(lane, q, 1);
-          q.cap = Math.min(this.o.limits.batchEvents, q.cap * 2);
-        } else {
-          this.retryLater(lane, q);
-          return;
-        }
-        this.o.onRetried(n > 1 ? n : 0);
-        this.trySend(lane, q);
-        this.kick();
-        return;
-      case 'invalid-topic':
-        q.batch = undefined;
-        this.o.onTrouble(q.type, q.topic, q.partition, r);
-        if (!this.o.onQuarantine(batch.records, q.topic, q.partition, r)) {
-          this.retryLater(lane, q);
-          return;
-        }
-        this.settle(lane, q, n);
-        this.trySend(lane, q);
-        this.kick();
-        return;
-      case 'new-producer':
-        this.o.onRetried(n);
-        this.attempt(lane, q);
-        return;
-      default:
-        this.o.onRetried(n);
-        this.enterTrouble(lane, q, r);
-        this.retryLater(lane, q);
-    }
-  }
-
-  private delivered(lane: Lane, q: PartitionQueue, records: readonly PendingRecord[]): void {
-    const { o } = this;
-    q.batch = undefined;
-    q.backoff.reset();
-    lane.backoff.reset();
-    lane.retryAt = 0;
-    if (q.trouble || lane !== this.main) {
-      q.trouble = undefined;
-      o.onTrouble(q.type, q.topic, q.partition, undefined);
-    }
-    q.cap = Math.min(o.limits.batchEvents, q.cap * 2);
-    q.deliveredAt = o.clock.nowMs();
-    this.settle(lane, q, records.length);
-    o.onAcked(records.length);
-    if (o.boot !== undefined) {
-      let seqs: number[] | undefined;
-      for (const r of records) if (r.record.flags & FLAG_WANTS_EXPORTED && r.boot === o.boot) (seqs ??= []).push(r.seq);
-      if (seqs) o.onExported(seqs);
-    }
-    if (q.length >= q.cap || q.bytes >= o.limits.batchBytes) this.trySend(lane, q);
-    else if (q.length > 0) this.armLinger();
-    this.kick();
-  }
-
-  /** `n` events at the head are dealt with. */
-  private settle(lane: Lane, q: PartitionQueue, n: number): void {
-    lane.bytes -= q.shift(n, this.o.clock.nowMs());
-    lane.backlog = Math.max(0, lane.backlog - n);
-    if (q.length === 0) this.kick();
-  }
-
-  private enterTrouble(_lane: Lane, q: PartitionQueue, r: SendResult): void {
-    if (!q.trouble) {
-      q.trouble = { since: this.o.clock.nowMs(), outcome: r.outcome, code: r.code, message: r.message };
-      q.detach();
-    } else Object.assign(q.trouble, { outcome: r.outcome, code: r.code, message: r.message });
-    this.o.onTrouble(q.type, q.topic, q.partition, r);
-  }
-
-  private retryLater(lane: Lane, q: PartitionQueue): void {
-    if (this.considerStraggling(lane, q) || q.retryTimer) return;
-    const { clock } = this.o;
-    q.retryTimer = clock.setTimeout(() => {
-      q.retryTimer = undefined;
-      const current = this.laneOf(q);
-      if (this.closed || q.closed || !current || q.inFlight) return;
-      if (this.considerStraggling(current, q)) return;
-      if (q.batch) this.attempt(current, q);
-      else this.trySend(current, q);
-    }, q.backoff.next());
   }
 
   /** Moves a queue that stands still out of the way, where others need not wait for it. True where it is gone. */
@@ -635,7 +397,7 @@ export class Lanes {
     const drop = (lane: Lane, queue: PartitionQueue) => {
       lane.queues.delete(`${queue.topic} ${queue.partition}`);
       lane.bytes -= queue.bytes;
-      this.retire(queue);
+      this.sender.retire(queue);
     };
     drop(this.main, q);
     if (whole) {
@@ -649,7 +411,7 @@ export class Lanes {
         const at = s.lowWater();
         if (comparePositions(at, from) < 0) from = at;
         backlog += s.backlog;
-        for (const other of s.queues.values()) this.retire(other);
+        for (const other of s.queues.values()) this.sender.retire(other);
         s.source.close();
         this.stragglers = this.stragglers.filter((x) => x !== s);
       }
@@ -669,20 +431,13 @@ export class Lanes {
   /** A straggler that failed again: forgets what it read. */
   private restart(s: Lane): void {
     const at = s.lowWater();
-    for (const q of s.queues.values()) this.retire(q);
+    for (const q of s.queues.values()) this.sender.retire(q);
     s.queues.clear();
     s.counts.clear();
     s.bytes = 0;
     s.source.seek(at);
     s.retryAt = this.o.clock.nowMs() + s.backoff.next();
     this.wakeLater();
-  }
-
-  private retire(q: PartitionQueue): void {
-    q.closed = true;
-    if (q.retryTimer) this.o.clock.clearTimeout(q.retryTimer);
-    if (q.batch) this.o.producer.abandon(q.batch);
-    q.batch = undefined;
   }
 
   /** Stragglers are looked after about each half second while there are any. */
@@ -701,9 +456,4 @@ export class Lanes {
       this.kick();
     }, 500);
   }
-}
-
-function matches(f: Filter, r: EventRecord): boolean {
-  if (r.type !== f.type) return false;
-  return f.partition === undefined || partitionFor(r.key, f.count!) === f.partition;
 }

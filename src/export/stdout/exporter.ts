@@ -1,6 +1,6 @@
 /**
- * Standard output: begins with what arrives after the start, waits for nobody. While the reader is slow, at most one chunk is on its way and
- * the log is read on only so far; what lies further back than that is skipped and counted.
+ * Events as lines for standard output. Not durable: it begins with what comes after it was opened, hands over one piece at a time, and where
+ * whoever reads is slower than what comes, it skips to the present and counts.
  */
 import { Buffer } from 'node:buffer';
 import { decodeRecord } from '../../event/record.ts';
@@ -12,24 +12,24 @@ import { formatJson, formatReadable } from './format.ts';
 export interface StdoutOptions {
   name: string;
   node: string;
-  tty: boolean;
-  /** Hands a chunk to whoever writes; `written` is called when it is out. */
+  readable: boolean;
+  /** Takes lines; the next ones are given after `written`. */
   write: (text: string) => void;
+  /** Bytes in the spool from which on it skips ahead. */
+  maxLagBytes?: number;
 }
 
-const READ_BYTES = 256 * 1024;
-/** Further behind than this, the reader is too slow. */
-const MAX_BEHIND = 16 * 1024 * 1024;
+const CHUNK = 64 * 1024;
 
 export class StdoutExporter implements Exporter {
   readonly name: string;
   readonly durable = false;
   onChange: () => void = () => {};
   private readonly o: StdoutOptions;
-  private readonly buffer: Buffer = Buffer.allocUnsafe(READ_BYTES);
-  private readonly sources = new Map<EventClass, RecordSource>();
+  private readonly sources = new Map<EventClass, { source: RecordSource; more: boolean; end: Position | 'all' }>();
   private busy = false;
-  private acked = 0;
+  private scheduled = false;
+  private shown = 0;
   private skipped = 0;
 
   constructor(o: StdoutOptions) {
@@ -37,37 +37,35 @@ export class StdoutExporter implements Exporter {
     this.name = o.name;
   }
 
-  open(shard: ShardLogs): ShardExport {
+  open(logs: ShardLogs): ShardExport {
     for (const cls of EVENT_CLASSES) {
-      const source = shard.open(cls);
-      const end = shard.end(cls);
-      if (end !== 'all') {
-        source.setDurableEnd(end);
-        source.seek(end);
-      }
-      this.sources.set(cls, source);
+      const source = logs.open(cls);
+      const end = logs.end(cls);
+      source.setDurableEnd(end);
+      if (end !== 'all') source.seek(end);
+      this.sources.set(cls, { source, more: end === 'all', end });
     }
     return {
       durable: (cls, end, seq) => {
-        this.sources.get(cls)!.setDurableEnd(end, seq);
-        this.pump();
+        const s = this.sources.get(cls);
+        if (!s) return;
+        s.source.setDurableEnd(end, seq);
+        s.end = end;
+        s.more = true;
+        this.schedule();
       },
-      lowWater: (): Position => ({ segment: Number.MAX_SAFE_INTEGER, offset: 0 }),
+      lowWater: (cls) => this.sources.get(cls)!.source.position,
       state: () => undefined,
-      drained: () => !this.busy,
+      drained: () => [...this.sources.values()].every((s) => !s.more),
       lag: () => 0,
-      close: () => {
-        for (const s of this.sources.values()) s.close();
-        this.sources.clear();
-      },
+      close: () => this.end(),
     };
   }
 
-  /** The last chunk is out. */
+  /** What was handed to `write` is out. */
   written(): void {
     this.busy = false;
-    this.pump();
-    this.onChange();
+    this.schedule();
   }
 
   progress(): ExporterProgress {
@@ -75,7 +73,7 @@ export class StdoutExporter implements Exporter {
       exporter: this.name,
       type: 'stdout',
       durable: false,
-      acked: this.acked,
+      acked: this.shown,
       retried: 0,
       quarantined: 0,
       quarantinedBy: {},
@@ -86,34 +84,58 @@ export class StdoutExporter implements Exporter {
     };
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.end();
+  }
+
+  private end(): void {
+    for (const { source } of this.sources.values()) source.close();
+    this.sources.clear();
+  }
+
+  private schedule(): void {
+    if (this.busy || this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.pump();
+    });
+  }
 
   private pump(): void {
     if (this.busy) return;
-    let text = '';
-    let events = 0;
-    for (const source of this.sources.values()) {
-      this.catchUp(source);
-      for (const r of source.read(READ_BYTES, this.buffer)) {
+    const lines: string[] = [];
+    for (const s of this.sources.values()) {
+      if (!s.more) continue;
+      this.skipWhereSlow(s);
+      const records = s.source.read(CHUNK, Buffer.allocUnsafeSlow(CHUNK));
+      s.more = records.length > 0;
+      for (const r of records) {
         const record = decodeRecord(r.payload);
         if (!record) continue;
-        events++;
-        text += this.o.tty ? formatReadable(record, r.sec, r.nsec) : formatJson(record, r.sec, r.nsec, this.o.node);
+        lines.push(
+          this.o.readable ? formatReadable(record, r.sec, r.nsec) : formatJson(record, r.sec, r.nsec, this.o.node),
+        );
       }
     }
-    this.acked += events;
-    if (text === '') return;
+    if (lines.length === 0) {
+      this.onChange();
+      return;
+    }
+    this.shown += lines.length;
     this.busy = true;
-    this.o.write(text);
+    lines.push('');
+    this.o.write(lines.join('\n'));
   }
 
-  private catchUp(source: RecordSource): void {
-    const lag = source.lag();
-    if (lag.bytes <= MAX_BEHIND) return;
-    while (source.lag().bytes > MAX_BEHIND / 2) {
-      const passed = source.read(READ_BYTES, this.buffer).length;
-      if (passed === 0) return;
-      this.skipped += passed;
-    }
+  private skipWhereSlow(s: { source: RecordSource; end: Position | 'all' }): void {
+    if (s.end === 'all') return;
+    const { segment, offset } = s.source.position;
+    const limit = this.o.maxLagBytes ?? 4 * 1024 * 1024;
+    if (segment === s.end.segment && s.end.offset - offset <= limit) return;
+    const lag = s.source.lag();
+    if (lag.bytes <= limit) return;
+    this.skipped += lag.records;
+    s.source.seek(s.end);
   }
 }

@@ -1,0 +1,117 @@
+/** A reader of a class log and the queues it fills; what a lane is told and asked. */
+import { Backoff } from '../../core/backoff.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { EventRecord } from '../../event/record.ts';
+import type { EventType } from '../../event/types.ts';
+import { comparePositions } from '../../spool/segment-file.ts';
+import type { Position, SpooledRecord } from '../../spool/types.ts';
+import type { RecordSource } from '../types.ts';
+import { partitionFor } from './partitioner.ts';
+import type { Producer, SendResult } from './producer.ts';
+import type { PartitionQueue, PendingRecord } from './queue.ts';
+
+export interface LaneLimits {
+  batchBytes: number;
+  batchEvents: number;
+  lingerMs: number;
+  /** Bytes of events the main lane may hold; a straggler holds at most one batch's worth. */
+  pendingBytes: number;
+  readBytes: number;
+  /** How long a partition may stand still before it becomes a straggler. */
+  graceMs: number;
+}
+
+export const DEFAULT_LIMITS: LaneLimits = {
+  batchBytes: 900 * 1024,
+  batchEvents: 1000,
+  lingerMs: 5,
+  pendingBytes: 16 * 1024 * 1024,
+  readBytes: 512 * 1024,
+  graceMs: 1000,
+};
+
+/** Where a straggler stands. `count` and `partition` are absent where it is the whole topic. */
+export interface StragglerState {
+  type: EventType;
+  count?: number;
+  partition?: number;
+  position: Position;
+}
+
+export interface LanesState {
+  position: Position;
+  stragglers: StragglerState[];
+}
+
+export interface LanesOptions {
+  clock: Clock;
+  producer: Pick<Producer, 'topic' | 'send' | 'abandon' | 'refresh'>;
+  limits: LaneLimits;
+  topicOf: (type: EventType) => string;
+  sizeOf: (r: EventRecord) => number;
+  open: () => RecordSource;
+  end: Position | 'all';
+  state: LanesState | undefined;
+  /** Receipts are due for records of this boot. */
+  boot: number | undefined;
+  onExported: (seqs: number[]) => void;
+  onAcked: (events: number) => void;
+  onRetried: (events: number) => void;
+  /** Sets events aside for ever. False where that failed: it is tried again. */
+  onQuarantine: (records: readonly PendingRecord[], topic: string, partition: number, r: SendResult) => boolean;
+  /** A spooled record that no exporter understands. */
+  onUndecodable: (r: SpooledRecord) => boolean;
+  /** A queue stands still (result) or moves again (undefined; partition 'all': nothing of the topic stands still any more). */
+  onTrouble: (type: EventType, topic: string, partition: number | 'all', r: SendResult | undefined) => void;
+  /** Called when `drained` may have become true. */
+  onIdle: () => void;
+}
+
+/** What a straggler owns. */
+export interface Filter {
+  type: EventType;
+  count: number | undefined;
+  partition: number | undefined;
+}
+
+/** Stands in the log and holds what it read of it. */
+export class Lane {
+  readonly source: RecordSource;
+  readonly filter: Filter | undefined;
+  readonly queues = new Map<string, PartitionQueue>();
+  /** Partitions of a topic as this lane deals them out. */
+  readonly counts = new Map<EventType, number>();
+  readonly backoff: Backoff;
+  bytes = 0;
+  /** A straggler that failed waits until then. */
+  retryAt = 0;
+  /** Events left to this straggler and not delivered yet, as far as this process saw them. */
+  backlog = 0;
+  atEnd = false;
+
+  constructor(source: RecordSource, filter: Filter | undefined) {
+    this.source = source;
+    this.filter = filter;
+    this.backoff = new Backoff(500, 5000);
+  }
+
+  lowWater(): Position {
+    let low = this.source.position;
+    for (const q of this.queues.values()) {
+      const first = q.first;
+      if (first && comparePositions(first.position, low) < 0) low = first.position;
+    }
+    return low;
+  }
+
+  outstanding(type: EventType): boolean {
+    for (const q of this.queues.values()) if (q.type === type && q.length > 0) return true;
+    return false;
+  }
+}
+
+/** True where the record is the filter's. */
+export function matches(f: Filter, r: EventRecord): boolean {
+  if (r.type !== f.type) return false;
+  return f.partition === undefined || partitionFor(r.key, f.count!) === f.partition;
+}
