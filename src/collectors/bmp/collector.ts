@@ -65,18 +65,10 @@ export class BmpCollector implements Collector {
       connection.destroy();
       return;
     }
-    const session = new BmpSession(
-      network,
-      connection,
-      this.limits,
-      this.frame,
-      this.ctx,
-      this.received,
-      () => {
-        this.sessions.delete(session);
-        this.gauge.value = this.sessions.size;
-      },
-    );
+    const session = new BmpSession(network, connection, this.limits, this.frame, this.ctx, this.received, () => {
+      this.sessions.delete(session);
+      this.gauge.value = this.sessions.size;
+    });
     this.sessions.add(session);
     this.gauge.value = this.sessions.size;
     session.begin();

@@ -3,7 +3,7 @@ import type { Buffer } from 'node:buffer';
 import { familyKey, notificationCodeName, notificationSubcodeName } from '../../codec/bgp/constants.ts';
 import { decodeBgp, INITIAL_CONTEXT } from '../../codec/bgp/message.ts';
 import type { BgpContext } from '../../codec/bgp/types.ts';
-import type { PeerDown, PeerIdentity, RibView, Stat, Tlv } from '../../codec/bmp/index.ts';
+import type { PeerDown, PeerIdentity, Stat, Tlv } from '../../codec/bmp/index.ts';
 import * as names from '../../codec/bmp/names.ts';
 import { formatIp } from '../../core/ip.ts';
 import { DecodeError, isDecodeError } from '../../core/result.ts';
@@ -154,5 +154,3 @@ export function pduFields(pdu: Buffer, ctx: BgpContext): PduFields[] {
   }
   return splitUpdate(fields);
 }
-
-export type { RibView };

@@ -81,7 +81,7 @@ export function updateFields(u: UpdateMessage): UpdateFields {
     out.eor = familyName(u.eor);
     return out;
   }
-  // RFC 4271 3.1: what one message both withdraws and announces is announced. Consumers apply `withdraw` first.
+  // RFC 4271 4.3: what one message both withdraws and announces is announced. Consumers apply `withdraw` first.
   const withdraw: RouteJson[] = [];
   addRoutes(withdraw, 'ipv4-unicast', u.withdrawn, undefined);
   for (const mp of u.mpUnreach) addMp(withdraw, mp, undefined);
