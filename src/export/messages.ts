@@ -31,6 +31,8 @@ export type ToExport =
   | { kind: 'stop'; deadlineMs: number };
 
 export type FromExport =
+  /** First: everything is loaded, so the process may give up the right to read its own files. */
+  | { kind: 'loaded' }
   /** These records have reached every durable exporter; only those that asked for it. */
   | { kind: 'exported'; cls: EventClass; seqs: number[] }
   | { kind: 'low-water'; cls: EventClass; position: Position }

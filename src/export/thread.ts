@@ -35,3 +35,4 @@ port.on('message', (m: ToExport) => {
     send({ kind: 'fatal', message: e instanceof Error ? (e.stack ?? e.message) : String(e) });
   }
 });
+send({ kind: 'loaded' });

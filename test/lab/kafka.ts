@@ -8,7 +8,7 @@ import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeF
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Admin, type KafkaConfig, logLevel } from 'kafkajs';
+import type { Admin, KafkaConfig } from 'kafkajs';
 import { kafkaReader } from '../../src/export/kafka/kafkajs.ts';
 import { ensureKafka } from './install-kafka.mjs';
 import { type LabCertificates, labCertificates } from './kafka-certificates.ts';
@@ -272,7 +272,7 @@ export class KafkaLab {
 
   /** A kafkajs client on the plain listener: the independent one. */
   kafkajs(config: Partial<KafkaConfig> = {}) {
-    return kafkaReader(this.bootstrap(), { clientId: 'lab', logLevel: logLevel.NOTHING, ...config });
+    return kafkaReader(this.bootstrap(), { clientId: 'lab', ...config });
   }
 
   async admin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
@@ -334,7 +334,7 @@ let group = 0;
 
 /** Reads a topic with a kafkajs consumer of its own group. */
 export async function readTopic(brokers: string[], topic: string): Promise<LabRecord[]> {
-  const kafka = kafkaReader(brokers, { clientId: 'lab-reader', logLevel: logLevel.NOTHING });
+  const kafka = kafkaReader(brokers, { clientId: 'lab-reader' });
   const admin = kafka.admin();
   await admin.connect();
   const offsets = await admin.fetchTopicOffsets(topic);

@@ -60,6 +60,20 @@ export interface KafkaClient {
   close(): Promise<void>;
 }
 
+export interface TopicAnswer {
+  name: string;
+  error: number;
+  message?: string;
+}
+
+/** What `topics` and `check` need besides; only the default client has it. */
+export interface KafkaAdmin extends KafkaClient {
+  createTopics(topics: { name: string; partitions: number; replication: number }[]): Promise<TopicAnswer[]>;
+  createPartitions(topics: { name: string; count: number }[]): Promise<TopicAnswer[]>;
+  /** Settings of topics, by topic and name; a topic that may not be asked is left out. */
+  topicSettings(topics: string[], names: string[]): Promise<Map<string, Record<string, string>>>;
+}
+
 export const SASL_MECHANISMS = ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'] as const;
 export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 

@@ -5,16 +5,15 @@ import { rfc3339 } from '../../core/time.ts';
 import { EVENT_CLASSES, EVENT_TYPES, type EventClass, type EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
 import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
-import { type BrokerAddress, type ClientFactory, type KafkaClient, parseBroker } from './client.ts';
+import type { ClientFactory } from './client.ts';
 import { type KafkaConfig, topicOf } from './config.ts';
 import { DeadLetters, dlqRecord } from './dlq.ts';
 import { type ClientError, meaningOf, type ProblemText, problemText, unreachableText } from './errors.ts';
-import { credentialFiles, FileWatch, readTls, resolveSasl } from './files.ts';
+import { credentialFiles, FileWatch } from './files.ts';
 import { HeaderTemplates } from './headers.ts';
-import { kafkajsClient } from './kafkajs.ts';
 import { DEFAULT_LIMITS, type LaneLimits, type LanesState } from './lane.ts';
 import { Lanes } from './lanes.ts';
-import { platformaticClient } from './platformatic.ts';
+import { makeClient } from './make-client.ts';
 import { Producer, type SendResult } from './producer.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { PendingRecord } from './queue.ts';
@@ -40,21 +39,6 @@ export interface KafkaExporterOptions {
 const LASTING_MS = 2000;
 
 const COLLECTOR = new Map<EventType, string>(EVENT_TYPES.map((t) => [t.type, t.collector]));
-
-/** The client a configuration asks for. */
-export function makeClient(name: string, config: KafkaConfig, factory?: ClientFactory): KafkaClient {
-  const brokers: BrokerAddress[] = config.brokers.map((b, i) => ({ id: -1 - i, ...parseBroker(b)! }));
-  const { tls, sasl } = config;
-  const make = factory ?? (config.client === 'kafkajs' ? kafkajsClient : platformaticClient);
-  return make({
-    clientId: name === '' ? config.client_id : `${config.client_id}-${name}`,
-    brokers,
-    tls: tls && (() => readTls(tls)),
-    sasl: sasl && resolveSasl(sasl),
-    connectTimeoutMs: 5000,
-    requestTimeoutMs: config.request_timeout,
-  });
-}
 
 export class KafkaExporter implements Exporter {
   readonly name: string;

@@ -3,6 +3,13 @@ import {
   type API,
   apiVersionsV3,
   Connection,
+  createPartitionsV2,
+  createPartitionsV3,
+  createTopicsV5,
+  createTopicsV6,
+  createTopicsV7,
+  describeConfigsV3,
+  describeConfigsV4,
   initProducerIdV2,
   initProducerIdV3,
   initProducerIdV4,
@@ -23,9 +30,10 @@ import type {
   BrokerAddress,
   ClientOptions,
   ClusterMetadata,
-  KafkaClient,
+  KafkaAdmin,
   ProduceAnswer,
   ProduceBatch,
+  TopicAnswer,
 } from './client.ts';
 import { ClientError } from './errors.ts';
 import { toClientError } from './failure.ts';
@@ -33,7 +41,16 @@ import { toClientError } from './failure.ts';
 const PRODUCE = { 9: produceV9, 10: produceV10, 11: produceV11 } as const;
 const METADATA = { 9: metadataV9, 10: metadataV10, 11: metadataV11, 12: metadataV12 } as const;
 const INIT = { 2: initProducerIdV2, 3: initProducerIdV3, 4: initProducerIdV4, 5: initProducerIdV5 } as const;
+const CREATE_TOPICS = { 5: createTopicsV5, 6: createTopicsV6, 7: createTopicsV7 } as const;
+const CREATE_PARTITIONS = { 2: createPartitionsV2, 3: createPartitionsV3 } as const;
+const DESCRIBE_CONFIGS = { 3: describeConfigsV3, 4: describeConfigsV4 } as const;
 const PRODUCE_KEY = 0;
+const CREATE_TOPICS_KEY = 19;
+const DESCRIBE_CONFIGS_KEY = 32;
+const CREATE_PARTITIONS_KEY = 37;
+const ADMIN_TIMEOUT_MS = 10_000;
+const TOPIC_RESOURCE = 2;
+
 const METADATA_KEY = 3;
 const INIT_KEY = 22;
 const ACKS_ALL = -1;
@@ -63,7 +80,7 @@ function call<Args extends unknown[], Answer>(
   });
 }
 
-class PlatformaticClient implements KafkaClient {
+class PlatformaticClient implements KafkaAdmin {
   private readonly options: ClientOptions;
   private readonly links = new Map<string, Link>();
   private known: BrokerAddress[] = [];
@@ -149,6 +166,48 @@ class PlatformaticClient implements KafkaClient {
           offset: p.baseOffset,
         })),
       );
+    });
+  }
+
+  async createTopics(topics: { name: string; partitions: number; replication: number }[]): Promise<TopicAnswer[]> {
+    return this.anywhere(CREATE_TOPICS_KEY, async (link, version) => {
+      const { api } = CREATE_TOPICS[version as keyof typeof CREATE_TOPICS];
+      const wanted = topics.map((t) => ({
+        name: t.name,
+        numPartitions: t.partitions,
+        replicationFactor: t.replication,
+        assignments: [],
+        configs: [],
+      }));
+      const answer = await call(api, link.connection, wanted, ADMIN_TIMEOUT_MS, false);
+      return answer.topics.map((t) => ({ name: t.name, error: t.errorCode, message: t.errorMessage ?? undefined }));
+    });
+  }
+
+  async createPartitions(topics: { name: string; count: number }[]): Promise<TopicAnswer[]> {
+    return this.anywhere(CREATE_PARTITIONS_KEY, async (link, version) => {
+      const { api } = CREATE_PARTITIONS[version as keyof typeof CREATE_PARTITIONS];
+      const wanted = topics.map((t) => ({ ...t, assignments: null }));
+      const answer = await call(api, link.connection, wanted, ADMIN_TIMEOUT_MS, false);
+      return answer.results.map((t) => ({ name: t.name, error: t.errorCode, message: t.errorMessage ?? undefined }));
+    });
+  }
+
+  async topicSettings(topics: string[], names: string[]): Promise<Map<string, Record<string, string>>> {
+    return this.anywhere(DESCRIBE_CONFIGS_KEY, async (link, version) => {
+      const { api } = DESCRIBE_CONFIGS[version as keyof typeof DESCRIBE_CONFIGS];
+      const wanted = topics.map((resourceName) => ({
+        resourceType: TOPIC_RESOURCE,
+        resourceName,
+        configurationKeys: names,
+      })) as Parameters<typeof describeConfigsV4.createRequest>[0];
+      const answer = await call(api, link.connection, wanted, false, false);
+      const out = new Map<string, Record<string, string>>();
+      for (const r of answer.results) {
+        if (r.errorCode !== 0) continue;
+        out.set(r.resourceName, Object.fromEntries(r.configs.map((c) => [c.name, c.value ?? ''])));
+      }
+      return out;
     });
   }
 
@@ -254,6 +313,9 @@ class PlatformaticClient implements KafkaClient {
       [PRODUCE_KEY, PRODUCE],
       [METADATA_KEY, METADATA],
       [INIT_KEY, INIT],
+      [CREATE_TOPICS_KEY, CREATE_TOPICS],
+      [CREATE_PARTITIONS_KEY, CREATE_PARTITIONS],
+      [DESCRIBE_CONFIGS_KEY, DESCRIBE_CONFIGS],
     ] as const) {
       const offered = apiKeys.find((a) => a.apiKey === key);
       if (!offered) continue;
@@ -272,6 +334,6 @@ class PlatformaticClient implements KafkaClient {
 }
 
 /** The default client. */
-export function platformaticClient(options: ClientOptions): KafkaClient {
+export function platformaticClient(options: ClientOptions): KafkaAdmin {
   return new PlatformaticClient(options);
 }

@@ -17,11 +17,12 @@ const MAX_LINE = 400;
 export function formatReadable(r: EventRecord, sec: number, nsec: number): string {
   const time = rfc3339(sec, nsec).slice(11, 23).replace('Z', '');
   const type = r.type.replace(/\.v\d+$/, '').padEnd(12);
-  let data: Json;
+  let data: Json = {};
   try {
-    data = JSON.parse(r.value.toString('utf8')) as Json;
+    const parsed: unknown = JSON.parse(r.value.toString('utf8'));
+    if (typeof parsed === 'object' && parsed !== null) data = parsed as Json;
   } catch {
-    data = {};
+    // Not JSON: the line has what the envelope says.
   }
   const device = data.device as Json | undefined;
   const who = text(device?.name) || r.subject;
