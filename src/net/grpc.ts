@@ -2,10 +2,12 @@
  * The only file that knows @grpc/grpc-js: a channel to one target and bidirectional streams of raw messages on it. The library's own
  * reconnecting is not used: who dials owns the back-off, closes the channel when all its streams ended and dials anew.
  */
-import { Buffer } from 'node:buffer';
-import { ChannelCredentials, Client, connectivityState, Metadata, status } from '@grpc/grpc-js';
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { connect, createSecureContext, type SecureContext } from 'node:tls';
+import { CallCredentials, ChannelCredentials, Client, connectivityState, Metadata, status } from '@grpc/grpc-js';
 import type { Clock, TimerHandle } from '../core/clock.ts';
-import { parseEndpoint } from '../core/ip.ts';
+import { parseEndpoint, parseIp } from '../core/ip.ts';
 
 /** PEM texts. */
 export interface GrpcTls {
@@ -68,8 +70,10 @@ const same = (b: Buffer): Buffer => b;
 
 export const dialGrpc: GrpcDialer = (o, clock) => {
   let client: Client;
+  let credentials: TargetCredentials;
   try {
-    client = new Client(o.address, o.tls ? tlsCredentials(o.tls) : ChannelCredentials.createInsecure(), {
+    credentials = new TargetCredentials(o.tls, hostOf(o.address));
+    client = new Client(o.address, credentials, {
       'grpc.max_receive_message_length': o.maxMessageBytes,
       'grpc-node.flow_control_window': o.windowBytes,
       // A retried Subscribe would be buffered and could repeat what was heard.
@@ -80,26 +84,100 @@ export const dialGrpc: GrpcDialer = (o, clock) => {
       'grpc.enable_http_proxy': 0,
       'grpc.service_config_disable_resolution': 1,
       ...(o.keepaliveMs > 0 && { 'grpc.keepalive_time_ms': o.keepaliveMs, 'grpc.keepalive_timeout_ms': 20_000 }),
-      ...(o.tls?.serverName && {
-        'grpc.ssl_target_name_override': o.tls.serverName,
-        'grpc.default_authority': o.tls.serverName,
-      }),
+      ...(o.tls?.serverName && { 'grpc.default_authority': o.tls.serverName }),
     });
   } catch (error) {
     return end(status.FAILED_PRECONDITION, `TLS: ${error instanceof Error ? error.message : String(error)}`);
   }
   return {
     stream: (method, metadata, handlers) => openStream(client, o, clock, method, metadata, handlers),
-    close: () => client.close(),
+    close: () => {
+      client.close();
+      credentials.hangUp();
+    },
   };
 };
 
-function tlsCredentials(tls: GrpcTls): ChannelCredentials {
-  const pem = (text: string | undefined) => (text === undefined ? null : Buffer.from(text));
-  return ChannelCredentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert), {
-    rejectUnauthorized: tls.skipVerify !== true,
-    ...(tls.skipVerify && { checkServerIdentity: () => undefined }),
-  });
+/**
+ * How the library gets from a TCP connection to one it may use. Ours for two reasons. It keeps the sockets, so that hanging up
+ * leaves none behind: the library forgets one whose handshake or HTTP/2 preface never ends, and may dial again after it was closed. And the library's own TLS credentials always
+ * send the dialled host as server name, where Node refuses an IP address (RFC 6066, section 3, forbids it). Most targets are dialled by
+ * address: they get no server name, and their certificate must name the address.
+ */
+class TargetCredentials extends ChannelCredentials {
+  private readonly tls: GrpcTls | undefined;
+  private readonly sockets = new Set<Socket>();
+  private over = false;
+  private readonly host: string;
+  private readonly context: SecureContext | undefined;
+
+  /** Throws where a certificate or key is unusable. */
+  constructor(tls: GrpcTls | undefined, host: string) {
+    super();
+    this.tls = tls;
+    this.host = tls?.serverName ?? host;
+    this.context = tls && createSecureContext({ ca: tls.ca, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' });
+  }
+
+  /** Ends every connection, also one the library makes after this. */
+  hangUp(): void {
+    this.over = true;
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  override _isSecure(): boolean {
+    return this.tls !== undefined;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(
+    _target: unknown,
+    _options: unknown,
+    callCredentials?: CallCredentials,
+  ): ReturnType<ChannelCredentials['_createSecureConnector']> {
+    const perCall = callCredentials ?? CallCredentials.createEmpty();
+    return {
+      connect: (socket) => {
+        if (this.over) {
+          socket.destroy();
+          return Promise.reject(new Error('hung up'));
+        }
+        this.sockets.add(socket);
+        socket.once('close', () => this.sockets.delete(socket));
+        return this.tls ? this.handshake(socket) : Promise.resolve({ socket, secure: false });
+      },
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => perCall,
+      destroy() {},
+    };
+  }
+
+  private handshake(socket: Socket): Promise<{ socket: Socket; secure: boolean }> {
+    return new Promise((resolve, reject) => {
+      const secure = connect({
+        socket,
+        secureContext: this.context,
+        // The name or address the certificate is held against.
+        host: this.host,
+        ...(parseIp(this.host) === undefined && { servername: this.host }),
+        ALPNProtocols: ['h2'],
+        rejectUnauthorized: this.tls?.skipVerify !== true,
+      });
+      secure.once('secureConnect', () => resolve({ socket: secure, secure: true }));
+      secure.on('error', reject);
+      secure.once('close', () =>
+        reject(new Error('no answer, or the end of the connection, during the TLS handshake')),
+      );
+    });
+  }
+}
+
+/** `HOST` of `HOST:PORT` or `[V6]:PORT`. */
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 }
 
 function openStream(

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { createServer, type Socket } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -178,6 +179,29 @@ describe('gNMI collector against a server', () => {
     const bad = start(config(s.port, {}, { tls: { ca: '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----' } }));
     await until(() => stream(bad).last_error, 'the certificate error');
     expect(stream(bad).last_error?.code).toBe('target-tls');
+  });
+
+  it('gives up on who accepts the connection and says nothing, and leaves no socket behind', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.once('close', () => sockets.delete(socket));
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    cleanup.push(() => {
+      for (const s of sockets) s.destroy();
+      silent.close();
+    });
+    const { port } = silent.address() as { port: number };
+    for (const tls of [false, {}]) {
+      const r = start({ ...config(port, {}, { tls }), connect_timeout: '100ms' });
+      await until(() => stream(r).attempts >= 3, 'three attempts');
+      expect(stream(r).last_error?.code).toMatch(/^target-(unreachable|tls)$/);
+      await r.collector.stop();
+      await until(() => sockets.size === 0, 'the sockets to be closed');
+    }
   });
 
   it('stops reading while the pipeline is paused, and loses nothing', async () => {
