@@ -13,6 +13,7 @@ const LIVE = [
   'collectors.snmp_trap.communities',
   'collectors.snmp_trap.ack',
   'collectors.snmp_trap.ack_budget',
+  'collectors.snmp_trap.informs_in_flight',
   'inventory',
 ];
 

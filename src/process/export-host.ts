@@ -2,14 +2,16 @@
 import { Worker as Thread } from 'node:worker_threads';
 import type { Logger } from '../core/log.ts';
 import type { EventClass } from '../event/types.ts';
-import { savedLowWater } from '../export/kafka/exporter.ts';
+import { knownLowWater } from '../export/marks.ts';
 import type { FromExport, ToExport } from '../export/messages.ts';
 import type { ExporterProgress } from '../export/types.ts';
-import { Checkpoint, checkpointPath } from '../spool/checkpoint.ts';
 import { realFs } from '../spool/fs.ts';
 import type { Position } from '../spool/types.ts';
 import type { Registry } from '../telemetry/registry.ts';
 import type { WorkerInit } from './messages.ts';
+
+/** Where damaged records and those Kafka can never accept are set aside, relative to data_dir. */
+export const QUARANTINE_DIR = 'quarantine';
 
 export interface ExportHostStart {
   init: WorkerInit;
@@ -47,11 +49,7 @@ export class ExportHost {
     this.thread = thread;
     this.log = log;
     thread.on('message', (m: FromExport) => this.take(m));
-    thread.on('error', (e: Error) => {
-      // The spool keeps everything; a worker whose exporters are gone is started again as a whole.
-      log.error({ error: e.stack ?? e.message }, 'the export thread failed; the worker ends and is started again');
-      process.exit(1);
-    });
+    thread.on('error', (e: Error) => this.failed(e.stack ?? e.message));
     thread.on('exit', () => {
       this.ended = true;
       this.stopped();
@@ -59,29 +57,23 @@ export class ExportHost {
   }
 
   /** What the checkpoints say is delivered, so that it does not count as fill. */
-  knownMarks(shard: string, config: WorkerInit['config']['export']): Partial<Record<EventClass, Position>> {
-    const marks: Partial<Record<EventClass, Position>>[] = [];
-    for (const [name, e] of Object.entries(config.exporters))
-      if (e.type === 'kafka') marks.push(savedLowWater(new Checkpoint(realFs, checkpointPath(shard, name)).state));
-    return marks.length === 1 ? marks[0] : {};
+  knownMarks(shard: string, config: WorkerInit['config']['export']): Partial<Record<EventClass, Position>> | undefined {
+    return knownLowWater(realFs, shard, config);
   }
 
   start(o: ExportHostStart): void {
     this.o = o;
     const { init } = o;
-    const parts = init.shard.split('/');
     this.olderShards = init.olderShards;
     this.tell({
       kind: 'init',
       config: init.config.export,
-      site: init.config.site,
       node: init.config.node,
       worker: init.index,
       boot: o.boot,
-      spool: parts.slice(0, -2).join('/'),
       shard: init.shard,
-      generation: Number(parts.at(-2)),
-      older: init.olderShards,
+      olderShards: init.olderShards,
+      quarantineDir: QUARANTINE_DIR,
       ends: o.ends,
       tty: init.outTty,
     });
@@ -120,16 +112,35 @@ export class ExportHost {
         this.o?.onLines(m.text);
         return;
       case 'progress':
-        this.progress = m.progress;
-        this.olderShards = m.older;
+        this.progress = m.exporters;
+        this.olderShards = m.olderShards;
         this.count();
         return;
       case 'log':
         this.log[m.level](m.fields, m.msg);
         return;
+      case 'damage':
+        this.damaged(m.records);
+        return;
+      case 'fatal':
+        this.failed(m.message);
+        return;
       default:
         return;
     }
+  }
+
+  private damaged(records: number): void {
+    if (!this.o) return;
+    const { metrics } = this.o;
+    metrics.handle('tidegate_spool_corrupt_records_total').value++;
+    metrics.handle('tidegate_lost_events_total', { collector: 'unknown', reason: 'corrupt' }).value += records;
+  }
+
+  /** The spool keeps everything; a worker whose exporters are gone is started again as a whole. */
+  private failed(why: string): void {
+    this.log.error({ error: why }, 'the export thread failed; the worker ends and is started again');
+    process.exit(1);
   }
 
   private count(): void {

@@ -8,6 +8,7 @@
  * The lease is renewed from the loop that reads the sockets: if it stands still, so does the lease, and the VIP goes elsewhere.
  */
 
+import { basename, join } from 'node:path';
 import type { Collector } from '../collectors/collector.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
@@ -17,14 +18,16 @@ import type { Device, EventClass } from '../event/types.ts';
 import { EVENT_CLASSES } from '../event/types.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
 import { EventPipeline } from '../pipeline/pipeline.ts';
+import { realFs } from '../spool/fs.ts';
 import { Quota } from '../spool/quota.ts';
+import { recoverLog } from '../spool/recovery.ts';
 import { Spool } from '../spool/spool.ts';
 import type { Position } from '../spool/types.ts';
 import { REFUSAL_CODES } from '../telemetry/codes.ts';
 import { Refusals } from '../telemetry/refusals.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { type BuiltCollectors, buildCollectors } from './collectors.ts';
-import { ExportHost } from './export-host.ts';
+import { ExportHost, QUARANTINE_DIR } from './export-host.ts';
 import { HealthMeter } from './health.ts';
 import { LeaseChannel } from './lease-channel.ts';
 import { Manifests } from './manifests.ts';
@@ -97,7 +100,7 @@ export class Worker {
     const durable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');
     this.spool = await Spool.open({
       dir: init.shard,
-      quarantineDir: 'quarantine',
+      quarantineDir: QUARANTINE_DIR,
       worker: init.index,
       site: config.site,
       node: config.node,
@@ -108,6 +111,7 @@ export class Worker {
       limits: { maxBytes: config.spool.max_bytes, retain: config.spool.retain, shards: init.of, durable },
       exported: this.exports.knownMarks(init.shard, config.export),
     });
+    for (const shard of init.olderShards) await this.recoverOlder(shard);
     this.quota = new Quota({
       maxBytes: config.spool.max_bytes,
       highWater: config.spool.high_water,
@@ -172,6 +176,19 @@ export class Worker {
     this.lease = new LeaseChannel(init.speakerSocket, clock);
     this.manifests.recover(log);
     this.opened = true;
+  }
+
+  /** A shard that nobody writes any more may end in an unfinished write, or be damaged. */
+  private async recoverOlder(shard: string): Promise<void> {
+    const { site, node } = this.config;
+    const created = this.clock.wallMs() * 1000;
+    for (const cls of EVENT_CLASSES) {
+      const label = `${shard.split('/').slice(-2).join('-')}-${cls}`;
+      const empty = { cls, worker: Number(basename(shard)), boot: 0, firstSeq: 1, created, site, node };
+      const r = await recoverLog(realFs, join(shard, cls), QUARANTINE_DIR, label, empty);
+      if (r.damaged > 0)
+        this.log.error({ shard, class: cls, places: r.damaged, lost: r.lostRecords }, 'damaged records set aside');
+    }
   }
 
   get boot(): number {
