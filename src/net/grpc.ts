@@ -100,9 +100,9 @@ export const dialGrpc: GrpcDialer = (o, clock) => {
 
 /**
  * How the library gets from a TCP connection to one it may use. Ours for two reasons. It keeps the sockets, so that hanging up
- * leaves none behind: the library forgets one whose handshake or HTTP/2 preface never ends, and may dial again after it was closed. And the library's own TLS credentials always
- * send the dialled host as server name, where Node refuses an IP address (RFC 6066, section 3, forbids it). Most targets are dialled by
- * address: they get no server name, and their certificate must name the address.
+ * leaves none behind: the library forgets one whose handshake or HTTP/2 preface never ends, and may dial again after it was closed.
+ * And the library's own TLS credentials always send the dialled host as server name, where Node refuses an IP address (RFC 6066,
+ * section 3, forbids it). Most targets are dialled by address: they get no server name, and their certificate must name the address.
  */
 class TargetCredentials extends ChannelCredentials {
   private readonly tls: GrpcTls | undefined;

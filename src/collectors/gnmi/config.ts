@@ -17,7 +17,6 @@ const endpoint = z
 
 const pem = z
   .string()
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: how a file is named in the configuration
   .refine((s) => s.includes('-----BEGIN '), 'PEM text: write ${file:/path/to/file.pem} to read it from a file');
 
 /** User and password travel as gRPC metadata, which carries nothing else. */

@@ -1,12 +1,8 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  decodeCapabilityResponse,
-  decodeSubscribeResponse,
-  GNMI_LIMITS,
-  PathCache,
-} from '../../../src/codec/gnmi/decode.ts';
+import { decodeCapabilityResponse } from '../../../src/codec/gnmi/capabilities.ts';
+import { decodeSubscribeResponse, GNMI_LIMITS, PathCache } from '../../../src/codec/gnmi/decode.ts';
 import { describeGnmi } from '../../../src/codec/gnmi/describe.ts';
 import { encodePollRequest, encodeSubscribeRequest } from '../../../src/codec/gnmi/encode.ts';
 import { makePath, parsePath } from '../../../src/codec/gnmi/path.ts';
