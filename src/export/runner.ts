@@ -21,6 +21,7 @@ import type { Exporter, ShardExport, ShardLogs } from './types.ts';
 const PROGRESS_MS = 200;
 const CHECKPOINT_MS = 500;
 const OLDER_POLL_MS = 200;
+const SHOWN_MS = 1000;
 
 interface OpenShard {
   exporter: Exporter;
@@ -259,6 +260,10 @@ export class ExportRunner {
         this.current.every((s) => !s.exporter.durable || s.shard.drained()));
     while (!done() && clock.nowMs() < end) await this.pause(20);
     const clean = done();
+    // Who prints waits for nobody, but the last lines of an ordered end are worth a moment.
+    const shown = () => this.current.every((s) => s.exporter.durable || s.shard.drained());
+    const patience = clock.nowMs() + Math.min(deadlineMs, SHOWN_MS);
+    while (!shown() && clock.nowMs() < patience) await this.pause(10);
     this.reportMarks();
     send({ kind: 'progress', exporters: this.exporters.map((e) => e.progress()), olderShards: this.olderLeft });
     this.ended = true;

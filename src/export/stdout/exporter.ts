@@ -56,7 +56,7 @@ export class StdoutExporter implements Exporter {
       },
       lowWater: (cls) => this.sources.get(cls)!.source.position,
       state: () => undefined,
-      drained: () => [...this.sources.values()].every((s) => !s.more),
+      drained: () => !this.busy && [...this.sources.values()].every((s) => !s.more),
       lag: () => 0,
       close: () => this.end(),
     };

@@ -1,0 +1,56 @@
+/** Telegraf's snmp_trap → kafka as a peer of the trap bench, built once from its Go module with just these plug-ins. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LAB_CACHE } from '../../test/lab/peers.ts';
+
+const VERSION = 'v1.39.3';
+
+/** The binary; built where it is not there yet (some minutes). Undefined where there is no Go. */
+export function telegraf(): string | undefined {
+  const dir = join(LAB_CACHE, 'bin');
+  const bin = join(dir, 'telegraf');
+  if (existsSync(bin)) return bin;
+  mkdirSync(dir, { recursive: true });
+  console.error(`building Telegraf ${VERSION} once …`);
+  try {
+    execFileSync(
+      'go',
+      [
+        'install',
+        '-tags',
+        'custom,inputs.snmp_trap,outputs.kafka,serializers.json',
+        `github.com/influxdata/telegraf/cmd/telegraf@${VERSION}`,
+      ],
+      { env: { ...process.env, GOBIN: dir }, stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+  } catch (e) {
+    console.error(`Telegraf cannot be built here: ${(e as Error).message}`);
+    return undefined;
+  }
+  return bin;
+}
+
+export function telegrafConfig(dir: string, port: number, bootstrap: string, topic: string): string {
+  const file = join(dir, 'telegraf.conf');
+  writeFileSync(
+    file,
+    `[agent]
+  interval = "1s"
+  flush_interval = "100ms"
+  metric_batch_size = 1000
+  metric_buffer_limit = 1000000
+  omit_hostname = true
+[[inputs.snmp_trap]]
+  service_address = "udp://127.0.0.1:${port}"
+  path = []
+[[outputs.kafka]]
+  brokers = ["${bootstrap}"]
+  topic = "${topic}"
+  required_acks = -1
+  compression_codec = 4
+  data_format = "json"
+`,
+  );
+  return file;
+}
