@@ -350,7 +350,10 @@ export async function readTopic(brokers: string[], topic: string): Promise<LabRe
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   await new Promise<void>((resolve, reject) => {
-    consumer.on(consumer.events.CRASH, (e) => reject(e.payload.error));
+    // It starts again by itself while the group's coordinator is being loaded.
+    consumer.on(consumer.events.CRASH, (e) => {
+      if (!e.payload.restart) reject(e.payload.error);
+    });
     consumer
       .run({
         autoCommit: false,

@@ -86,7 +86,10 @@ function consume(
       fn();
     };
     arm();
-    consumer.on(consumer.events.CRASH, (e) => end(() => reject(e.payload.error)));
+    // It starts again by itself after what passes, such as a group coordinator that is being loaded.
+    consumer.on(consumer.events.CRASH, (e) => {
+      if (!e.payload.restart) end(() => reject(e.payload.error));
+    });
     consumer
       .run({
         autoCommit: false,
