@@ -12,13 +12,16 @@ export interface ChildOptions {
   fds: number[];
   clock: Clock;
   log: Logger;
-  /** Milliseconds of silence after which the child is killed and started again. */
+  /** Milliseconds of silence after which the child is killed and started again; until it is first heard, START_MS at least. */
   silenceMs: number;
   onMessage: (message: unknown) => void;
   /** After each fork: say what to do. */
   onFork: (send: (message: unknown) => void) => void;
   onExit: (how: string) => void;
 }
+
+/** Loading a program on a busy machine takes longer than any silence that is allowed later. */
+const START_MS = 15_000;
 
 /** The first inherited descriptor in a child: 0-2 are standard, 3 is the IPC channel. */
 export const FIRST_FD = 4;
@@ -30,6 +33,7 @@ export class Child {
   private watch: TimerHandle | undefined;
   private retry: TimerHandle | undefined;
   private lastHeard = 0;
+  private heard = false;
   private stopping = false;
   private upSince = 0;
   restarts = 0;
@@ -61,8 +65,10 @@ export class Child {
     this.child = child;
     this.lastHeard = clock.nowMs();
     this.upSince = clock.nowMs();
+    this.heard = false;
     child.on('message', (message) => {
       this.lastHeard = clock.nowMs();
+      this.heard = true;
       if (this.child === child) this.o.onMessage(message);
     });
     child.on('error', (e) => log.error({ process: name, error: e.message }, 'process could not be started or reached'));
@@ -115,7 +121,7 @@ export class Child {
     const child = this.child;
     const check = (): void => {
       if (this.child !== child || !child) return;
-      if (this.silentFor > silenceMs && !this.stopping) {
+      if (this.silentFor > (this.heard ? silenceMs : Math.max(silenceMs, START_MS)) && !this.stopping) {
         log.error(
           { process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) },
           'process is silent; it is killed',
