@@ -285,7 +285,7 @@ export class KafkaLab {
     }
   }
 
-  /** `assignment[p]` is the list of replicas of partition p. */
+  /** `assignment[p]` is the list of replicas of partition p. Resolves when every broker that runs knows the topic. */
   async createTopic(
     topic: string,
     partitions = 1,
@@ -294,7 +294,7 @@ export class KafkaLab {
   ): Promise<void> {
     await this.admin((admin) =>
       admin.createTopics({
-        waitForLeaders: assignment === undefined,
+        waitForLeaders: false,
         topics: [
           {
             topic,
@@ -306,6 +306,23 @@ export class KafkaLab {
         ],
       }),
     );
+    const running = this.bootstrap().filter((_, i) => this.brokers[i].pid !== undefined);
+    await Promise.all(running.map((b) => this.known(b, topic)));
+  }
+
+  private async known(broker: string, topic: string): Promise<void> {
+    const admin = kafkaReader([broker], { clientId: 'lab', retry: { retries: 0 } }).admin();
+    for (let tries = 0; ; tries++) {
+      try {
+        await admin.connect();
+        await admin.fetchTopicMetadata({ topics: [topic] });
+        break;
+      } catch (e) {
+        if (tries > 200) throw e;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+    await admin.disconnect();
   }
 
   /** Everything in a topic from the beginning to its end now, in order within each partition. */
