@@ -20,12 +20,9 @@ export async function consume(bootstrap: string, topic: string): Promise<{ stop:
   const ages: number[] = [];
   stream.on('data', (m: { headers: Map<string, string> }) => {
     const time = m.headers.get('ce_time');
-    if (time !== undefined)
-      ages.push(
-        performance.timeOrigin +
-          performance.now() -
-          (Date.parse(`${time.slice(0, 23)}Z`) + Number(`0.${time.slice(23, 29)}`)),
-      );
+    if (time === undefined) return;
+    const micros = Number(`0.${time.slice(23, -1) || '0'}`);
+    ages.push(performance.timeOrigin + performance.now() - (Date.parse(`${time.slice(0, 23)}Z`) + micros));
   });
   return {
     stop: async () => {

@@ -1,8 +1,8 @@
 /** Telegraf's snmp_trap → kafka as a peer of the trap bench, built once from its Go module with just these plug-ins. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { LAB_CACHE } from '../../test/lab/peers.ts';
+import { LAB_CACHE, REPO } from '../../test/lab/peers.ts';
 
 const VERSION = 'v1.39.3';
 
@@ -32,6 +32,11 @@ export function telegraf(): string | undefined {
 }
 
 export function telegrafConfig(dir: string, port: number, bootstrap: string, topic: string): string {
+  // It drops a trap whose OIDs it cannot name; it finds modules by file names without an ending.
+  const mibs = join(dir, 'mibs');
+  const source = join(REPO, 'node_modules/net-snmp/lib/mibs');
+  mkdirSync(mibs, { recursive: true });
+  for (const name of readdirSync(source)) copyFileSync(join(source, name), join(mibs, name.replace(/\.mib$/, '')));
   const file = join(dir, 'telegraf.conf');
   writeFileSync(
     file,
@@ -43,12 +48,13 @@ export function telegrafConfig(dir: string, port: number, bootstrap: string, top
   omit_hostname = true
 [[inputs.snmp_trap]]
   service_address = "udp://127.0.0.1:${port}"
-  path = []
+  path = ["${mibs}"]
 [[outputs.kafka]]
   brokers = ["${bootstrap}"]
   topic = "${topic}"
   required_acks = -1
   compression_codec = 4
+  version = "2.8.0"
   data_format = "json"
 `,
   );
