@@ -122,6 +122,12 @@ export class ExportHost {
       case 'damage':
         this.damaged(m.records);
         return;
+      case 'stopped':
+        if (!m.clean) this.log.info({}, 'the exporters did not take everything in time; the rest stays in the spool');
+        // Its port would keep the thread, and with it this process, alive.
+        this.ended = true;
+        void this.thread.terminate().then(() => this.stopped());
+        return;
       case 'fatal':
         this.failed(m.message);
         return;
