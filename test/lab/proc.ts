@@ -9,6 +9,8 @@ export interface ProcOptions {
   /** Called with each whole line of stdout; else the lines are kept in `out`. */
   onStdout?: (line: string) => void;
   onStderr?: (line: string) => void;
+  /** Keep its standard input open to write to; else it has none. */
+  stdin?: boolean;
 }
 
 export interface Exit {
@@ -51,7 +53,7 @@ export class Proc {
   constructor(argv: readonly string[], options: ProcOptions = {}) {
     this.name = argv[0].split('/').at(-1)!;
     this.child = spawn(argv[0], argv.slice(1), {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
     });

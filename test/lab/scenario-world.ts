@@ -1,0 +1,286 @@
+/**
+ * Two nodes behind one router, and what belongs to them:
+ *
+ *                                    ┌── node a (10.1.1.2) ──┐
+ *   sources ── 10.3.0.0/24 ── router ┤    VIP on both        ├─(via the router)─ Kafka 10.9.0.2
+ *   10.3.1.1…, 2001:db8:3:1::1…      └── node b (10.1.2.2) ──┘
+ *
+ * FRR takes the VIP from both nodes by eBGP and spreads it by the addresses of a packet (layer 3), so that a device stays on a node.
+ */
+import { Frr } from './frr.ts';
+import { KafkaLab } from './kafka.ts';
+import { Lab, type Namespace } from './netns.ts';
+import type { ReaderConfig, Seen } from './scenario-reader.ts';
+import { Script } from './scenario-script.ts';
+import type { SenderConfig } from './scenario-sender.ts';
+import { Tidegate } from './tidegate.ts';
+import { waitFor } from './wait.ts';
+
+export const VIP = { ipv4: '203.0.113.10', ipv6: '2001:db8:ff::10' } as const;
+export const PREFIX = { ipv4: `${VIP.ipv4}/32`, ipv6: `${VIP.ipv6}/128` } as const;
+export const FAMILIES = ['ipv4', 'ipv6'] as const;
+export type Family = (typeof FAMILIES)[number];
+
+/** What the router has of a node: nothing, a path, or a path that is worse than a full one. */
+export type PathState = 'absent' | 'degraded' | 'full';
+
+const PORT = 162;
+const SOURCES = { ipv4: 64, ipv6: 32 };
+const KAFKA = '10.9.0.2';
+const NODE_AS = 64512;
+const TOPIC = 'tidegate.snmp.trap.v1';
+const NAMES = ['a', 'b'] as const;
+
+/** One node of the two; `tidegate` is replaced when it is started again. */
+export interface LabNode {
+  name: string;
+  address: Record<Family, string>;
+  ns: Namespace;
+  tidegate: Tidegate;
+}
+
+interface Detail {
+  aspath: { string: string };
+  nexthops: { ip: string }[];
+}
+
+/** What Kafka has under one number. */
+export interface Received {
+  ids: Set<string>;
+  /** Records: more than one is a repetition. */
+  records: number;
+  node: string;
+  worker: number;
+  address: string;
+  pdu: string;
+}
+
+export class World {
+  readonly lab = new Lab();
+  readonly nodes: LabNode[] = [];
+  /** Everything in the topic, by the number it carries. */
+  readonly received = new Map<number, Received>();
+  /** Records that break their schema. */
+  readonly wrong: string[] = [];
+  router!: Namespace;
+  frr!: Frr;
+  sender!: Script;
+  private reader!: Script;
+
+  /** Everything up: the router has both paths, full, of both families. Close it also where this rejects. */
+  async start(): Promise<void> {
+    const { lab } = this;
+    // By addresses only, as docs/routers.md recommends.
+    this.router = lab.namespace('router', {
+      sysctl: { 'net.ipv4.fib_multipath_hash_policy': 0, 'net.ipv6.fib_multipath_hash_policy': 0 },
+    });
+    const sources = this.connectSources();
+    const broker = lab.namespace('kafka');
+    lab.link(
+      { ns: this.router, dev: 'kafka', addresses: ['10.9.0.1/24'] },
+      { ns: broker, dev: 'eth0', addresses: [`${KAFKA}/24`] },
+    );
+    broker.ip('route', 'add', 'default', 'via', '10.9.0.1');
+    const starting = KafkaLab.start({ address: KAFKA, prefix: broker.prefix, heap: '384m' });
+    const spaces = NAMES.map((name, i) => this.connectNode(name, i + 1));
+    const [kafka, frr] = await Promise.all([starting, Frr.start(this.router, { config: this.frrConfig() })]);
+    lab.defer(() => kafka.close());
+    this.frr = frr;
+
+    const readerConfig: ReaderConfig = {
+      brokers: kafka.bootstrap(),
+      topic: TOPIC,
+      partitions: 4,
+      others: ['system', 'audit', 'dlq'].map((t) => `tidegate.${t}.v1`),
+    };
+    this.reader = new Script(broker, 'scenario-reader.ts', readerConfig, (line) => this.take(line));
+    await this.reader.ask('ready');
+    for (const [i, ns] of spaces.entries())
+      this.nodes.push({
+        name: NAMES[i],
+        ns,
+        address: addressesOf(i + 1),
+        tidegate: await this.boot(NAMES[i], i + 1, ns, kafka),
+      });
+    const senderConfig: SenderConfig = { sources, port: PORT, retry: 500, tries: 60 };
+    this.sender = new Script(this.sourcesNs, 'scenario-sender.ts', senderConfig);
+    await this.sender.ask('progress');
+    for (const n of this.nodes) await this.waitPath(n, 'full');
+  }
+
+  close(): Promise<void> {
+    return this.lab.close();
+  }
+
+  private sourcesNs!: Namespace;
+
+  private connectSources(): SenderConfig['sources'] {
+    const { lab, router } = this;
+    const ns = lab.namespace('sources');
+    this.sourcesNs = ns;
+    lab.link(
+      { ns: router, dev: 'sources', addresses: ['10.3.0.1/24', '2001:db8:3::1/64'] },
+      { ns, dev: 'eth0', addresses: ['10.3.0.2/24', '2001:db8:3::2/64'] },
+    );
+    const v4 = Array.from({ length: SOURCES.ipv4 }, (_, i) => `10.3.1.${i + 1}`);
+    const v6 = Array.from({ length: SOURCES.ipv6 }, (_, i) => `2001:db8:3:1::${(i + 1).toString(16)}`);
+    ns.sh(
+      [
+        ...v4.map((a) => `ip address add ${a}/32 dev lo`),
+        ...v6.map((a) => `ip address add ${a}/128 dev lo nodad`),
+        'ip route add default via 10.3.0.1',
+        'ip -6 route add default via 2001:db8:3::1',
+      ].join('\n'),
+    );
+    router.ip('route', 'add', '10.3.1.0/24', 'via', '10.3.0.2');
+    router.ip('-6', 'route', 'add', '2001:db8:3:1::/64', 'via', '2001:db8:3::2');
+    return [
+      ...v4.map((address) => ({ address, target: VIP.ipv4 as string })),
+      ...v6.map((address) => ({ address, target: VIP.ipv6 as string })),
+    ];
+  }
+
+  private connectNode(name: string, i: number): Namespace {
+    const ns = this.lab.namespace(`node-${name}`);
+    const mine = addressesOf(i);
+    this.lab.link(
+      { ns: this.router, dev: `node-${name}`, addresses: [`10.1.${i}.1/24`, `2001:db8:1:${i}::1/64`] },
+      { ns, dev: 'eth0', addresses: [`${mine.ipv4}/24`, `${mine.ipv6}/64`] },
+    );
+    ns.ip('route', 'add', 'default', 'via', `10.1.${i}.1`);
+    ns.ip('-6', 'route', 'add', 'default', 'via', `2001:db8:1:${i}::1`);
+    return ns;
+  }
+
+  private frrConfig(): string {
+    const all = NAMES.map((_, i) => addressesOf(i + 1));
+    return [
+      'router bgp 64500',
+      ' bgp router-id 10.9.0.1',
+      ' no bgp ebgp-requires-policy',
+      ' bgp bestpath as-path multipath-relax',
+      ...all.flatMap((a) => [a.ipv4, a.ipv6]).map((a) => ` neighbor ${a} remote-as ${NODE_AS}`),
+      ' address-family ipv4 unicast',
+      '  maximum-paths 16',
+      ...all.map((a) => `  no neighbor ${a.ipv6} activate`),
+      ' exit-address-family',
+      ' address-family ipv6 unicast',
+      '  maximum-paths 16',
+      ...all.map((a) => `  neighbor ${a.ipv6} activate`),
+      ' exit-address-family',
+    ].join('\n');
+  }
+
+  private boot(name: string, i: number, ns: Namespace, kafka: KafkaLab): Promise<Tidegate> {
+    const peer = (address: string) => ({ address, asn: 64500, hold_time: '9s', connect_retry: '1s' });
+    return Tidegate.start({
+      ns,
+      config: {
+        site: 'lab',
+        node: name,
+        workers: 2,
+        collectors: {
+          snmp_trap: {
+            listen: [{ vip: 'ingress', port: PORT }],
+            communities: [{ name: 'public', from: ['10.3.1.0/24', '2001:db8:3:1::/64'] }],
+          },
+        },
+        lb: {
+          rise: '2s',
+          drain: { linger: '2s', timeout: '15s' },
+          vips: [{ name: 'ingress', addresses: [PREFIX.ipv4, PREFIX.ipv6] }],
+          bgp: { asn: NODE_AS, peers: [peer(`10.1.${i}.1`), peer(`2001:db8:1:${i}::1`)] },
+        },
+        export: { kafka: { brokers: kafka.bootstrap() }, stdout: { enabled: false } },
+      },
+    });
+  }
+
+  private take(line: Record<string, unknown>): void {
+    this.wrong.push(...(line.wrong as string[]));
+    for (const [number, id, node, worker, address, pdu] of line.seen as Seen[]) {
+      const known = this.received.get(number);
+      if (known) {
+        known.ids.add(id);
+        known.records++;
+      } else this.received.set(number, { ids: new Set([id]), records: 1, node, worker, address, pdu });
+    }
+  }
+
+  /** What the router's BGP table has of this node. */
+  async pathState(node: LabNode, family: Family): Promise<PathState> {
+    const shown = await this.frr.json<{ paths?: Detail[] }>(`show bgp ${family} unicast ${PREFIX[family]} json`);
+    const path = shown.paths?.find((p) => p.nexthops.some((h) => h.ip === node.address[family]));
+    if (!path) return 'absent';
+    return path.aspath.string === String(NODE_AS) ? 'full' : 'degraded';
+  }
+
+  /**
+   * Waits until the router has the node so, in both families, and its kernel forwards accordingly: to all full nodes, or, without one,
+   * to the degraded ones.
+   */
+  async waitPath(node: LabNode, state: PathState): Promise<void> {
+    for (const family of FAMILIES) {
+      await waitFor(
+        async () => {
+          const is = await this.pathState(node, family);
+          if (is === state) return true;
+          throw new Error(is);
+        },
+        `the router to have ${node.name} ${state}, ${family}`,
+        { every: 100 },
+      );
+      await waitFor(() => {
+        const hops = this.nextHops(family);
+        if (hops.includes(node.address[family]) === (state === 'full')) return true;
+        throw new Error(hops.join(' '));
+      }, `the router’s kernel to have ${node.name} ${state}, ${family}`);
+    }
+  }
+
+  /** Where the router's kernel sends what is for the VIP. */
+  nextHops(family: Family): string[] {
+    const routes = this.router.routes<{ gateway?: string; nexthops?: { gateway: string }[] }>(
+      family === 'ipv4' ? 4 : 6,
+      VIP[family],
+    );
+    return routes.flatMap((r) => (r.nexthops ?? [r]).map((h) => h.gateway ?? '')).sort();
+  }
+
+  /** Waits until both nodes have delivered all they hold, and Kafka was read to its end. */
+  async settle(): Promise<void> {
+    for (const n of this.nodes) {
+      await waitFor(async () => {
+        const status = await n.tidegate.status<{
+          silent: string[];
+          workers: {
+            waiting: { spooled: number };
+            draining: string[];
+            exporters: { exporter: string; lag: number }[];
+          }[];
+        }>();
+        const left = status.workers.map((w) => ({
+          unspooled: w.waiting.spooled,
+          older: w.draining.length,
+          lag: w.exporters.find((e) => e.exporter === 'kafka')!.lag,
+        }));
+        if (left.length === 2 && left.every((l) => l.unspooled + l.older + l.lag === 0)) return true;
+        throw new Error(JSON.stringify({ left, silent: status.silent }));
+      }, `${n.name} to have delivered everything`);
+    }
+    await this.reader.ask('sync');
+  }
+
+  /** Counters of a node, by name and labels, as its `status` prints them. */
+  async counters(node: LabNode): Promise<Record<string, number>> {
+    return (await node.tidegate.status<{ counters: Record<string, number> }>()).counters;
+  }
+
+  other(node: LabNode): LabNode {
+    return this.nodes.find((n) => n !== node)!;
+  }
+}
+
+function addressesOf(i: number): Record<Family, string> {
+  return { ipv4: `10.1.${i}.2`, ipv6: `2001:db8:1:${i}::2` };
+}
