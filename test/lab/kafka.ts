@@ -138,7 +138,8 @@ export class KafkaLab {
     const portsOf = (i: number) =>
       Object.fromEntries(names.map((n, j) => [n, free[i * names.length + j]])) as LabBroker['ports'];
     const host = address.includes(':') ? `[${address}]` : address;
-    const clusterId = randomBytes(16).toString('base64url');
+    // A leading dash would be read as an option.
+    const clusterId = randomBytes(16).toString('base64url').replace(/^-/, 'A');
     // The first broker is the only controller, so that the second can go without taking the quorum with it.
     const brokers: LabBroker[] = [];
     for (let i = 0; i < count; i++) {
