@@ -1,5 +1,5 @@
 /** YAML with line numbers, variables in scalars, and errors an operator can act on. */
-import { isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
 
 export interface ConfigProblem {
@@ -61,18 +61,21 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
     lineOf(path) {
       for (let n = path.length; n >= 0; n--) {
         const node = n === 0 ? doc.contents : doc.getIn(path.slice(0, n) as unknown[], true);
-        const range = (node as { range?: [number, number, number] } | undefined)?.range;
-        // A mapping's own range begins at its first key, so an unknown key is looked up among the keys.
-        if (range) return lines.linePos(range[0]).line;
         const parent = n > 0 ? doc.getIn(path.slice(0, n - 1) as unknown[], true) : undefined;
-        const items = (parent as { items?: { key?: unknown }[] } | undefined)?.items;
-        const item = items?.find((i) => isScalar(i.key) && i.key.value === path[n - 1]);
-        const keyRange = (item?.key as { range?: [number, number, number] } | undefined)?.range;
-        if (keyRange) return lines.linePos(keyRange[0]).line;
+        const key = isMap(parent)
+          ? parent.items.map((i) => i.key).find((k) => isScalar(k) && k.value === path[n - 1])
+          : undefined;
+        // A mapping or list begins on the line below its key, but the key is what somebody looks for.
+        const at = isScalar(node) ? (node.range ?? undefined) : (rangeOf(key) ?? rangeOf(node));
+        if (at) return lines.linePos(at[0]).line;
       }
       return 0;
     },
   };
+}
+
+function rangeOf(node: unknown): readonly [number, number, number] | undefined {
+  return (node as { range?: [number, number, number] | null } | undefined)?.range ?? undefined;
 }
 
 function retype(text: string): unknown {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config/load.ts';
+import { loadConfig, loadLocation } from '../../src/config/load.ts';
 import { mergeLive, planReload } from '../../src/config/plan.ts';
 import { redact } from '../../src/config/redact.ts';
 import { formatProblem, nearest } from '../../src/config/yaml.ts';
@@ -86,6 +86,11 @@ describe('what is wrong is said with file, line, value, what is allowed and the 
       'an unknown key at the top',
       'colectors: {}\n',
       /:1: colectors: unknown key `colectors`; did you mean `collectors`\?/,
+    ],
+    [
+      'an unknown key with a mapping below it',
+      'collectors:\n  snmp_trap: {}\ncolectors:\n  bmp: {}\n',
+      /:3: colectors: unknown key/,
     ],
     ['a feature that is not built', 'lb: {vrrp: []}\n', /:1: lb\.vrrp: unknown key `vrrp`/],
     ['a bad duration', 'lb:\n  rise: soon\n', /:2: lb\.rise: must be a duration such as 200ms, 5s, 1h30m; got "soon"/],
@@ -181,5 +186,18 @@ describe('the nearest key', () => {
   it('is offered for a slip, not for another word', () => {
     expect(nearest('retian', ['retain', 'max_bytes'])).toBe('retain');
     expect(nearest('kafka', ['retain', 'max_bytes'])).toBeUndefined();
+  });
+});
+
+describe('where a running instance is found', () => {
+  it('does not depend on what else the file says, nor on secrets that this user cannot read', () => {
+    const text =
+      'data_dir: ${WHERE:-/var/lib/tidegate}\nadmin: {socket: a.sock, lisen: 1}\ncolectors: {}\nlb: {bgp: {peers: [{password: "${file:/nonexistent}"}]}}\n';
+    expect(problemsOf(text)).not.toEqual([]);
+    expect(loadLocation(file(text), {})).toEqual({ dataDir: '/var/lib/tidegate', socket: 'a.sock' });
+    expect(loadLocation(file(text), { WHERE: '/x' })).toEqual({ dataDir: '/x', socket: 'a.sock' });
+    expect(loadLocation(file(''), {})).toEqual({ dataDir: './data', socket: 'admin.sock' });
+    expect(loadLocation(file('data_dir: [1]\n'), {})).toBeUndefined();
+    expect(loadLocation(file('a: [\n'), {})).toEqual({ dataDir: './data', socket: 'admin.sock' });
   });
 });
