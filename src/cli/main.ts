@@ -1,5 +1,6 @@
 /** argv → verb. Each verb stands in its own file; exit codes: 0 done, 1 failure, 64 bad arguments, 78 bad configuration. */
 import { Command, CommanderError } from 'commander';
+import { disableNative } from '../net/native.ts';
 import { auditVerb } from './audit.ts';
 import { checkVerb } from './check.ts';
 import { configVerb } from './config.ts';
@@ -23,6 +24,8 @@ export async function main(argv: string[], env: Record<string, string | undefine
     err: (text) => process.stderr.write(text),
     tty: process.stdout.isTTY === true,
   };
+  // For tests, and to find out whether the add-on is to blame for something.
+  if (env.TIDEGATE_NO_NATIVE === '1') disableNative('TIDEGATE_NO_NATIVE=1 is set');
   // A reader that goes away (`| head`) ends the verb quietly.
   process.stdout.on('error', (e: NodeJS.ErrnoException) => {
     if (e.code === 'EPIPE') process.exit(EXIT.ok);

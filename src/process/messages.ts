@@ -129,6 +129,8 @@ export interface SpeakerInit {
   logTty: boolean;
   /** The group whose members may connect to the lease channel. */
   gid?: number;
+  /** Why the add-on is not there; absent: it is, or nobody has looked. */
+  nativeProblem?: string;
 }
 
 export type ToSpeaker =

@@ -26,7 +26,7 @@ export async function openAll(planned: readonly Listen[], wanted: number): Promi
     native,
   );
   const close = (): void => closeSockets(opened.groups, native);
-  const problems = [...opened.problems, ...(native ? [] : await probe(planned))];
+  const problems = [...opened.problems, ...(native ? [] : await probe(opened.groups))];
   if (problems.length > 0) {
     close();
     return { problem: problems.map((p) => `${p.text}; ${p.fix}`).join('\n') };
@@ -43,13 +43,18 @@ export async function openAll(planned: readonly Listen[], wanted: number): Promi
   };
 }
 
-/** Without the add-on the worker binds; whether it can is tried here, so that the start fails with a reason and not in a loop. */
-async function probe(planned: readonly Listen[]): Promise<{ text: string; fix: string }[]> {
+/**
+ * Without the add-on the worker binds; whether it can is tried here, so that the start fails with a reason and not in a loop. Port 0 is
+ * settled here too: every worker that comes back has the port that was announced.
+ */
+async function probe(groups: readonly SocketGroup[]): Promise<{ text: string; fix: string }[]> {
   const problems: { text: string; fix: string }[] = [];
-  for (const l of planned) {
-    const r = l.kind === 'udp' ? await openUdpSocket(l.spec) : await openTcpListener(l.spec);
-    if (r.ok) r.value.close();
-    else problems.push(r.problem);
+  for (const { kind, spec } of groups) {
+    const r = kind === 'udp' ? await openUdpSocket(spec) : await openTcpListener(spec);
+    if (r.ok) {
+      spec.port = r.value.port;
+      r.value.close();
+    } else problems.push(r.problem);
   }
   return problems;
 }

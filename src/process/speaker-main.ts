@@ -5,7 +5,7 @@ import { networkInterfaces, setPriority } from 'node:os';
 import { systemClock } from '../core/clock.ts';
 import type { Addresses, AddressStore, InterfaceAddress } from '../lb/addresses.ts';
 import { addressDriver } from '../net/address.ts';
-import { loadNative } from '../net/native.ts';
+import { disableNative, loadNative } from '../net/native.ts';
 import { createDial } from '../net/tcp.ts';
 import { listenUnix } from '../net/unix.ts';
 import { makeLogger } from '../telemetry/log.ts';
@@ -58,6 +58,7 @@ process.on('message', (message) => {
 });
 
 async function run(init: SpeakerInit): Promise<void> {
+  if (init.nativeProblem !== undefined) disableNative(init.nativeProblem);
   const { config } = init;
   process.chdir(init.dataDir);
   const log = makeLogger({ level: config.log.level, tty: init.logTty, fields: { process: 'speaker' } });

@@ -23,6 +23,7 @@ import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
+import { nativeProblem } from '../net/native.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
 import { Child } from './child.ts';
@@ -214,6 +215,7 @@ export class Supervisor implements Admin {
           socket: SPEAKER_SOCKET,
           logTty: this.o.logTty,
           gid: this.identity?.gid,
+          nativeProblem: nativeProblem(),
         } satisfies ToSpeaker),
       onExit: (how) => {
         this.counters.retire('speaker');

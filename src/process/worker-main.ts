@@ -1,6 +1,6 @@
 /** Entry of a worker process: the first message says who it is. When the channel to the supervisor closes it syncs and exits. */
 import { systemClock } from '../core/clock.ts';
-import { loadNative } from '../net/native.ts';
+import { disableNative, loadNative } from '../net/native.ts';
 import { makeLogger } from '../telemetry/log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { Worker } from './worker.ts';
@@ -28,6 +28,8 @@ process.on('message', (message) => {
   }
   const log = makeLogger({ level: m.config.log.level, tty: m.logTty, fields: { worker: m.index } });
   process.chdir(m.dataDir);
+  // Both sides have to agree who binds the sockets.
+  if (m.nativeProblem !== undefined) disableNative(m.nativeProblem);
   loadNative();
   worker = new Worker(m, systemClock, log, send);
   worker
