@@ -59,7 +59,7 @@ async function ours(lab: KafkaLab, client: string, compression: string, events: 
     worker: 0,
     clock: systemClock,
     log: silentLog,
-    quarantine: { file: '', put() {}, close() {} },
+    quarantine: { file: '', put() {}, putRaw() {}, close() {} },
   });
   const idle = x.open(memoryShard());
   while (!idle.drained() || x.progress().problems.length > 0) await new Promise((r) => setTimeout(r, 20));

@@ -27,6 +27,7 @@ function exporter(
   o: { limits?: Partial<LaneLimits>; config?: object; failQuarantine?: () => boolean } = {},
 ) {
   const quarantined: Quarantined[] = [];
+  const raw: Buffer[] = [];
   const x = new KafkaExporter({
     name: 'kafka',
     config: kafkaConfig.parse({ brokers: ['127.0.0.1:1'], compression: 'none', ...o.config }),
@@ -42,11 +43,12 @@ function exporter(
         if (o.failQuarantine?.()) throw new Error('ENOSPC');
         quarantined.push(...entries);
       },
+      putRaw: (payload) => raw.push(payload),
       close() {},
     },
   });
   open.push(x);
-  return { x, quarantined };
+  return { x, quarantined, raw };
 }
 
 async function until(condition: () => boolean, what: string, ms = 10_000): Promise<void> {
@@ -203,10 +205,10 @@ describe('kafka exporter', () => {
       config: { batch_events: 100 },
     });
     const s = x.open(shard);
-    const others = () => partitions[0].log.length + partitions[2].log.length;
+    const others = () => ids([...partitions[0].log, ...partitions[2].log]).size;
     const share = (n: number) =>
       Array.from({ length: n }, (_, i) => i).filter((i) => partitionFor(Buffer.from(`k${i % 30}`), 3) !== 1).length;
-    await until(() => x.progress().acked === share(3000) && others() === share(3000), 'the others delivered');
+    await until(() => others() === share(3000) && s.lag() + others() === 3000, 'the others delivered');
     expect(partitions[1].log).toHaveLength(0);
     const stuck = s.lag();
     expect(stuck).toBeGreaterThan(300);
@@ -224,9 +226,9 @@ describe('kafka exporter', () => {
     await until(() => s.lag() + others() === 3030, 'the lag is what is left');
     partitions[1].leader = 1;
     await until(() => s.drained(), 'drained');
-    expect(partitions[1].log).toHaveLength(3030 - others());
+    expect(ids(partitions[1].log).size).toBe(3030 - others());
     firstDeliveriesInOrder(kafka.all(topic));
-    expect(kafka.all(topic)).toHaveLength(3030);
+    expect(ids(kafka.all(topic)).size).toBe(3030);
     expect(x.progress()).toMatchObject({ problems: [], lag: 0 });
   });
 
@@ -270,7 +272,7 @@ describe('kafka exporter', () => {
     const s1 = first.x.open(shard);
     const p1 = kafka.topics.get(topic)!.partitions[1];
     const share = shard.logs.alarm.records.filter((r) => partitionFor(decodeRecord(r.payload)!.key, 2) === 1).length;
-    await until(() => p1.log.length === share && first.x.progress().acked === share, 'one partition is done');
+    await until(() => ids(p1.log).size === share && first.x.progress().acked >= share, 'one partition is done');
     const state = JSON.parse(JSON.stringify(s1.state()));
     await first.x.close();
     kafka.topics.get(topic)!.partitions[0].leader = 1;
@@ -278,7 +280,7 @@ describe('kafka exporter', () => {
     const again: MemoryShard = { ...shard, state };
     const s2 = x.open(again);
     await until(() => s2.drained(), 'drained');
-    expect(kafka.all(topic)).toHaveLength(600);
+    expect(ids(kafka.all(topic)).size).toBe(600);
     firstDeliveriesInOrder(kafka.all(topic));
   });
 
@@ -328,6 +330,20 @@ describe('kafka exporter', () => {
     await until(() => s.drained(), 'drained');
     expect(kafka.all('tidegate.bmp.update.v1')).toHaveLength(50);
     expect(quarantined).toHaveLength(50);
+  });
+
+  it('sets aside what is no event it knows, and goes on', async () => {
+    const kafka = new FakeKafka();
+    kafka.topic('tidegate.snmp.trap.v1', 1);
+    const shard = memoryShard();
+    fill(shard, 3, 1);
+    shard.logs.alarm.records[1].payload = Buffer.from([250, 0, 0, 0, 0, 0, 0, 0, 1]);
+    const { x, raw } = exporter(kafka);
+    const s = x.open(shard);
+    await until(() => s.drained(), 'drained');
+    expect(kafka.all('tidegate.snmp.trap.v1').map((r) => r.id)).toEqual(['id0', 'id2']);
+    expect(raw).toEqual([Buffer.from([250, 0, 0, 0, 0, 0, 0, 0, 1])]);
+    expect(x.progress()).toMatchObject({ acked: 2, quarantined: 1 });
   });
 
   it('says that the cluster is away, and holds no more than it may meanwhile', async () => {

@@ -56,7 +56,7 @@ function kafkaExporter(kafka: FakeKafka): Exporter {
     clock: fastClock(20),
     log: silentLog,
     client: kafka.client,
-    quarantine: { file: 'q', put() {}, close() {} },
+    quarantine: { file: 'q', put() {}, putRaw() {}, close() {} },
   });
 }
 

@@ -85,8 +85,9 @@ export class DeadLetters {
     this.clock = clock;
   }
 
-  get idle(): boolean {
-    return this.waiting.length === 0;
+  /** Some wait, and their topic is there. */
+  get sendable(): boolean {
+    return this.waiting.length > 0 && this.producer.topic(this.topic)?.error === 0;
   }
 
   put(record: EventRecord, sec: number, nsec: number): void {

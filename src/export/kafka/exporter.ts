@@ -1,7 +1,7 @@
 /** The Kafka exporter: one client and producer for all shards of a worker, one set of lanes a shard and class. */
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
-import { rfc3339 } from '../../core/time.ts';
+import { rfc3339Micros } from '../../core/time.ts';
 import { EVENT_CLASSES, EVENT_TYPES, type EventClass, type EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
 import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
@@ -88,12 +88,7 @@ export class KafkaExporter implements Exporter {
   }
 
   open(logs: ShardLogs): ShardExport {
-    const shard = new KafkaShard(
-      logs,
-      (cls, state) => this.lanes(cls, logs, state),
-      () => this.onChange(),
-      this.letters,
-    );
+    const shard = new KafkaShard(logs, (cls, state) => this.lanes(cls, logs, state));
     this.shards.add(shard);
     shard.onClose = () => this.shards.delete(shard);
     return shard;
@@ -124,6 +119,12 @@ export class KafkaExporter implements Exporter {
 
   async close(): Promise<void> {
     this.watch.stop();
+    // Notices of what was set aside are few: they get a moment.
+    const end = this.o.clock.nowMs() + 1000;
+    while (this.letters.sendable && this.o.clock.nowMs() < end)
+      await new Promise<void>((resolve) => {
+        this.o.clock.setTimeout(resolve, 20);
+      });
     this.letters.close();
     for (const s of [...this.shards]) s.close();
     await this.producer.close();
@@ -158,10 +159,10 @@ export class KafkaExporter implements Exporter {
       },
       onQuarantine: (records, topic, partition, r) => this.setAside(cls, records, topic, partition, r),
       onUndecodable: (r) => {
-        this.o.log.error(
-          { exporter: this.name, class: cls, segment: r.position.segment, offset: r.position.offset },
-          'a spooled record is of no type known here; it stays in the spool file and is not exported',
-        );
+        const error = 'no event of a type known here';
+        const done = this.guarded(() => this.o.quarantine.putRaw(r.payload, r.position, error, this.now()));
+        if (!done) return false;
+        this.o.log.error({ exporter: this.name, class: cls, ...r.position }, `set aside: ${error}`);
         this.countQuarantined('system', 1);
         return true;
       },
@@ -177,20 +178,11 @@ export class KafkaExporter implements Exporter {
     partition: number,
     r: SendResult,
   ): boolean {
-    const { clock, quarantine, log } = this.o;
-    const ms = clock.wallMs();
-    const at = rfc3339(Math.floor(ms / 1000), (ms % 1000) * 1_000_000);
+    const { quarantine, log } = this.o;
+    const at = this.now();
     const error = `${meaningOf(r.code).name}${r.message ? `: ${r.message}` : ''}`;
-    try {
-      quarantine.put(records.map(({ record, sec, nsec }) => ({ record, sec, nsec, topic, partition, error, at })));
-    } catch (e) {
-      this.setProblem('', 'quarantine', 'quarantine', {
-        problem: `the quarantine file cannot be written (${e instanceof Error ? e.message : e})`,
-        fix: 'free space under data_dir, or correct its owner; the event waits',
-      });
-      return false;
-    }
-    this.clearProblem('quarantine');
+    const entries = records.map(({ record, sec, nsec }) => ({ record, sec, nsec, topic, partition, error, at }));
+    if (!this.guarded(() => quarantine.put(entries))) return false;
     for (const { record, sec, nsec, position } of records) {
       this.countQuarantined(COLLECTOR.get(record.type) ?? 'system', 1);
       // A notice about a notice would never end.
@@ -203,6 +195,26 @@ export class KafkaExporter implements Exporter {
       { exporter: this.name, topic, partition, events: records.length, error },
       'set aside: Kafka can never accept it',
     );
+    return true;
+  }
+
+  /** RFC 3339. */
+  private now(): string {
+    return rfc3339Micros(this.o.clock.wallMs() * 1000);
+  }
+
+  /** False, and said, where the quarantine file cannot be written: the event waits, and nothing is lost. */
+  private guarded(write: () => void): boolean {
+    try {
+      write();
+    } catch (e) {
+      this.setProblem('', 'quarantine', 'quarantine', {
+        problem: `the quarantine file cannot be written (${e instanceof Error ? e.message : e})`,
+        fix: 'free space under data_dir, or correct its owner',
+      });
+      return false;
+    }
+    this.clearProblem('quarantine');
     return true;
   }
 
@@ -277,15 +289,8 @@ export class KafkaExporter implements Exporter {
 class KafkaShard implements ShardExport {
   onClose: () => void = () => {};
   private readonly byClass = new Map<EventClass, Lanes>();
-  private readonly letters: DeadLetters;
 
-  constructor(
-    logs: ShardLogs,
-    make: (cls: EventClass, state: LanesState | undefined) => Lanes,
-    _onChange: () => void,
-    letters: DeadLetters,
-  ) {
-    this.letters = letters;
+  constructor(logs: ShardLogs, make: (cls: EventClass, state: LanesState | undefined) => Lanes) {
     const saved = logs.state as Partial<KafkaState> | undefined;
     for (const cls of EVENT_CLASSES) this.byClass.set(cls, make(cls, saved?.classes?.[cls]));
   }
@@ -311,11 +316,6 @@ class KafkaShard implements ShardExport {
   drained(): boolean {
     for (const l of this.byClass.values()) if (!l.drained()) return false;
     return true;
-  }
-
-  /** True when also the notices of what was set aside are out. */
-  get lettersIdle(): boolean {
-    return this.letters.idle;
   }
 
   lag(): number {

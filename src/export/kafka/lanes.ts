@@ -161,9 +161,12 @@ export class Lanes {
       if (this.deal(lane, r)) continue;
       // It cannot be dealt out yet: the lane waits here.
       lane.source.seek(r.position);
+      this.judgeTopics(lane);
       this.sender.sendAll(lane);
+      this.wakeLater();
       return false;
     }
+    this.judgeTopics(lane);
     this.sender.armLinger();
     return true;
   }
@@ -280,8 +283,7 @@ export class Lanes {
     const pending = { record, sec, nsec, seq, boot, position, size: o.sizeOf(record) };
     q.push(pending, o.clock.nowMs());
     lane.bytes += pending.size;
-    if (partition < 0) this.judgeTopic(lane, q, info.error);
-    else {
+    if (partition >= 0) {
       if (q.length >= q.cap || q.bytes >= o.limits.batchBytes) this.sender.trySend(lane, q);
       if (q.bytes > o.limits.pendingBytes / 4) this.considerStraggling(lane, q);
     }
@@ -323,6 +325,14 @@ export class Lanes {
     this.sender.sendAll(lane);
   }
 
+  /** Looks after what was dealt out to topics that cannot take it now. */
+  private judgeTopics(lane: Lane): void {
+    for (const q of [...lane.queues.values()]) {
+      const info = q.partition < 0 && q.length > 0 ? this.o.producer.topic(q.topic) : undefined;
+      if (info && info.error !== 0) this.judgeTopic(lane, q, info.error);
+    }
+  }
+
   /** A topic without partitions: missing, denied or impossible. */
   private judgeTopic(lane: Lane, q: PartitionQueue, code: number): void {
     const outcome = code === 17 ? 'invalid-topic' : code === 29 ? 'denied' : 'topic-missing';
@@ -330,8 +340,9 @@ export class Lanes {
     if (outcome === 'invalid-topic') {
       this.o.onTrouble(q.type, q.topic, -1, result);
       const records = q.all();
-      if (records.length > 0 && this.o.onQuarantine(records, q.topic, -1, result))
-        this.sender.settle(lane, q, records.length);
+      if (records.length === 0) return;
+      if (this.o.onQuarantine(records, q.topic, -1, result)) this.sender.settle(lane, q, records.length);
+      else this.wakeLater();
       return;
     }
     this.sender.enterTrouble(lane, q, result);
@@ -349,7 +360,8 @@ export class Lanes {
   private considerStraggling(lane: Lane, q: PartitionQueue): boolean {
     const { limits, clock, producer } = this.o;
     const now = clock.nowMs();
-    const slow = q.inFlight && now - q.sentAt >= limits.graceMs;
+    // A broker that answers slowly is no broker that is away: moving it aside would only send everything twice.
+    const slow = q.inFlight && now - q.sentAt >= 4 * limits.graceMs;
     if (!q.trouble && !slow) return false;
     const since = q.trouble?.since ?? q.sentAt;
     const patient = now - since < limits.graceMs;

@@ -2,10 +2,12 @@
  * What Kafka can never accept: one JSON object a line in `<data_dir>/quarantine/<exporter>-<worker>.jsonl`, durable before the event counts as
  * dealt with. `event` is the structured CloudEvent as it would have been published.
  */
+import { Buffer } from 'node:buffer';
 import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { structuredJson } from '../../event/envelope.ts';
 import type { EventRecord } from '../../event/record.ts';
+import type { Position } from '../../spool/types.ts';
 
 export interface Quarantined {
   record: EventRecord;
@@ -23,6 +25,8 @@ export interface Quarantine {
   readonly file: string;
   /** Durable when it returns. Throws the operating system's error: then nothing counts as set aside. */
   put(entries: readonly Quarantined[]): void;
+  /** The same for bytes that are no event known here. */
+  putRaw(payload: Buffer, position: Position, error: string, at: string): void;
   close(): void;
 }
 
@@ -39,12 +43,22 @@ export class QuarantineFile implements Quarantine {
   }
 
   put(entries: readonly Quarantined[]): void {
-    const fd = this.open();
-    for (const e of entries) {
+    const lines = entries.map((e) => {
       const head = JSON.stringify({ at: e.at, topic: e.topic, partition: e.partition, error: e.error });
-      const line = Buffer.from(`${head.slice(0, -1)},"event":${structuredJson(e.record, e.sec, e.nsec, this.node)}}\n`);
-      for (let done = 0; done < line.length; ) done += writeSync(fd, line, done);
-    }
+      return `${head.slice(0, -1)},"event":${structuredJson(e.record, e.sec, e.nsec, this.node)}}\n`;
+    });
+    this.append(lines.join(''));
+  }
+
+  putRaw(payload: Buffer, position: Position, error: string, at: string): void {
+    const { segment, offset } = position;
+    this.append(`${JSON.stringify({ at, error, segment, offset, payload: payload.toString('base64') })}\n`);
+  }
+
+  private append(text: string): void {
+    const fd = this.open();
+    const bytes = Buffer.from(text);
+    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
     fdatasyncSync(fd);
   }
 
