@@ -1,7 +1,7 @@
 /** What every verb shares: output, configuration, the way to a running instance, exit codes. */
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { NotRunning } from '../admin/client.ts';
-import { type Loaded, loadConfig } from '../config/load.ts';
+import { type Loaded, loadConfig, loadLocation } from '../config/load.ts';
 import { formatProblem } from '../config/yaml.ts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 64, config: 78 } as const;
@@ -42,9 +42,13 @@ export function adminSocket(ctx: CliContext, o: CommonOptions): string {
   let dir = o.dataDir;
   let socket = 'admin.sock';
   if (dir === undefined) {
-    const { config } = configOf(ctx, o.config);
-    dir = config.data_dir;
-    socket = config.admin.socket;
+    const at = o.config === undefined ? undefined : loadLocation(o.config, ctx.env);
+    if (at) ({ dataDir: dir, socket } = at);
+    else {
+      const { config } = configOf(ctx, o.config);
+      dir = config.data_dir;
+      socket = config.admin.socket;
+    }
   }
   const path = isAbsolute(socket) ? socket : join(resolve(dir), socket);
   if (path.length < 100) return path;

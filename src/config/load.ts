@@ -46,6 +46,31 @@ export function loadConfig(
   return finish(parsed.data, doc, dirname(resolve(file)));
 }
 
+/**
+ * Only where a running instance is found. The rest of the file, and the inventory, may be wrong: that is when somebody asks an instance what it
+ * does. `undefined` where even this cannot be read.
+ */
+export function loadLocation(
+  file: string,
+  env: Record<string, string | undefined>,
+): { dataDir: string; socket: string } | undefined {
+  try {
+    const doc = parseYaml(file, readFileSync(file, 'utf8'));
+    if (doc.problems.length) return undefined;
+    const plain = doc.value as { data_dir?: unknown; admin?: unknown } | null;
+    const said = JSON.stringify({ data_dir: plain?.data_dir, admin: { socket: socketOf(plain?.admin) } });
+    const { value } = parseYaml(file, said, { env, readFile: (path) => readFileSync(path, 'utf8') });
+    const parsed = configSchema.safeParse(value);
+    return parsed.success ? { dataDir: parsed.data.data_dir, socket: parsed.data.admin.socket } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function socketOf(admin: unknown): unknown {
+  return (admin as { socket?: unknown } | null | undefined)?.socket;
+}
+
 function finish(
   parsed: ReturnType<typeof configSchema.parse>,
   doc: YamlDocument | undefined,

@@ -198,6 +198,6 @@ describe('where a running instance is found', () => {
     expect(loadLocation(file(text), { WHERE: '/x' })).toEqual({ dataDir: '/x', socket: 'a.sock' });
     expect(loadLocation(file(''), {})).toEqual({ dataDir: './data', socket: 'admin.sock' });
     expect(loadLocation(file('data_dir: [1]\n'), {})).toBeUndefined();
-    expect(loadLocation(file('a: [\n'), {})).toEqual({ dataDir: './data', socket: 'admin.sock' });
+    expect(loadLocation(file('a: [\n'), {})).toBeUndefined();
   });
 });
