@@ -1,9 +1,9 @@
 /**
  * CPU per v2c trap from socket to Kafka acks=all, through the fsynced spool: tidegate beside Telegraf's snmp_trap → kafka and beside the
- * floor (a bare datagram receiver and the bare Kafka client), on one broker in one run. Then the rate at which the peer loses half, and
- * the latency from wire to readable in Kafka at half load.
+ * floor (a bare datagram receiver and the bare Kafka client), on one broker in one run. Then the rate at which the peer loses half, what
+ * the others lose there, and the latency from wire to readable in Kafka at half load.
  *
- *   node bench/trap.ts [--count 60000] [--rate 6000]
+ *   node bench/trap.ts [--rate 8000] [--seconds 6] [--translator netsnmp|gosmi] [--only tidegate,telegraf,floor]
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,19 +13,24 @@ import { parseArgs } from 'node:util';
 import { KafkaLab } from '../test/lab/kafka.ts';
 import { NODE } from '../test/lab/peers.ts';
 import { freePort, Tidegate } from '../test/lab/tidegate.ts';
+import { consume } from './lib/consume.ts';
 import { cpuSeconds, residentBytes } from './lib/process.ts';
-import { telegraf, telegrafConfig } from './lib/telegraf.ts';
+import { type Translator, telegraf, telegrafConfig } from './lib/telegraf.ts';
 
 const { values: args } = parseArgs({
   options: {
-    count: { type: 'string', default: '60000' },
-    rate: { type: 'string', default: '6000' },
-    high: { type: 'string', default: '30000' },
+    rate: { type: 'string', default: '8000' },
+    seconds: { type: 'string', default: '6' },
+    translator: { type: 'string', default: 'netsnmp' },
+    only: { type: 'string', default: 'telegraf,tidegate,floor' },
   },
 });
-const COUNT = Number(args.count);
 const RATE = Number(args.rate);
-const HIGH = Number(args.high);
+const COUNT = RATE * Number(args.seconds);
+const ONLY = args.only.split(',');
+/** Rates tried, in this order, until the peer loses half. */
+const STEPS = [15_000, 20_000, 30_000, 40_000, 55_000, 75_000, 100_000];
+const STEP_SECONDS = 2;
 const here = (file: string): string => new URL(file, import.meta.url).pathname;
 const dir = mkdtempSync(join(tmpdir(), 'tidegate-bench-'));
 const lab = await KafkaLab.start({});
@@ -39,7 +44,12 @@ interface Subject {
   stop: () => Promise<void>;
 }
 
-async function send(port: number, rate: number, count: number): Promise<{ sent: number; seconds: number }> {
+interface Sent {
+  sent: number;
+  seconds: number;
+}
+
+async function send(port: number, rate: number, count: number): Promise<Sent> {
   const child = spawn(NODE, [here('lib/send-traps.ts'), String(port), String(rate), String(count)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -47,8 +57,8 @@ async function send(port: number, rate: number, count: number): Promise<{ sent: 
   child.stdout.on('data', (d) => {
     out += d;
   });
-  await new Promise((resolve) => child.once('exit', resolve));
-  return JSON.parse(out);
+  await new Promise((resolve) => child.once('close', resolve));
+  return JSON.parse(out) as Sent;
 }
 
 /** Messages in a topic now. */
@@ -70,13 +80,26 @@ async function settle(topic: string, wanted: number): Promise<number> {
   return last;
 }
 
+/** Sends, waits until all that will arrive has, and tells how many that were. */
+async function through(s: Subject, rate: number, count: number): Promise<Sent & { arrived: number }> {
+  const base = await messages(s.topic);
+  const sent = await send(s.port, rate, count);
+  return { ...sent, arrived: (await settle(s.topic, base + sent.sent)) - base };
+}
+
 function gone(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => child.once('exit', () => resolve()));
 }
 
+function stopper(child: ChildProcess): () => Promise<void> {
+  return async () => {
+    child.kill();
+    await gone(child);
+  };
+}
+
 async function tidegate(): Promise<Subject> {
-  const topic = 'tidegate.snmp.trap.v1';
   const t = await Tidegate.start({
     config: {
       collectors: { snmp_trap: { listen: ['127.0.0.1:0'], communities: [{ name: 'public' }] } },
@@ -86,7 +109,7 @@ async function tidegate(): Promise<Subject> {
     },
   });
   const port = Number((t.ready!.listening as { address: string }[])[0].address.split(':')[1]);
-  return { name: 'tidegate', pid: t.proc.pid!, port, topic, stop: () => t.close() };
+  return { name: 'tidegate', pid: t.pid, port, topic: 'tidegate.snmp.trap.v1', stop: () => t.close() };
 }
 
 async function floor(): Promise<Subject> {
@@ -94,110 +117,103 @@ async function floor(): Promise<Subject> {
   const port: number = await new Promise((resolve) =>
     child.stdout.once('data', (d) => resolve(JSON.parse(String(d)).port)),
   );
-  return {
-    name: 'floor',
-    pid: child.pid!,
-    port,
-    topic: 'floor',
-    stop: async () => {
-      child.kill();
-      await gone(child);
-    },
-  };
+  return { name: 'floor', pid: child.pid!, port, topic: 'floor', stop: stopper(child) };
 }
 
 async function peer(bin: string): Promise<Subject> {
   const port = await freePort();
-  const child = spawn(bin, ['--config', telegrafConfig(dir, port, bootstrap, 'telegraf')], {
-    stdio: ['ignore', 'ignore', 'ignore'],
-  });
+  const { file, mibs } = telegrafConfig(dir, port, bootstrap, 'telegraf', args.translator as Translator);
+  const env = { ...process.env, MIBDIRS: mibs };
+  const child = spawn(bin, ['--config', file, '--quiet'], { stdio: ['ignore', 'ignore', 'inherit'], env });
   await new Promise((r) => setTimeout(r, 3000));
-  return {
-    name: 'telegraf',
-    pid: child.pid!,
-    port,
-    topic: 'telegraf',
-    stop: async () => {
-      child.kill();
-      await gone(child);
-    },
-  };
+  return { name: 'telegraf', pid: child.pid!, port, topic: 'telegraf', stop: stopper(child) };
 }
 
 interface Result {
   name: string;
   us: number;
   lost: number;
-  high?: { rate: number; lost: number };
+  /** Share lost at each rate really sent. */
+  steps: { asked: number; rate: number; lost: number }[];
   mib: number;
 }
 
-async function measure(s: Subject): Promise<Result> {
-  // Warm: connections, JIT, topic metadata.
-  await send(s.port, RATE, Math.min(COUNT, 20_000));
-  const warm = await settle(s.topic, Math.min(COUNT, 20_000));
+async function measure(s: Subject, steps: readonly number[], until: number): Promise<Result> {
+  // Warm: connections, JIT, topic metadata, OIDs.
+  await through(s, RATE / 4, RATE);
+  await through(s, RATE, RATE * 2);
   const before = cpuSeconds(s.pid);
-  const { sent } = await send(s.port, RATE, COUNT);
-  const arrived = (await settle(s.topic, warm + sent)) - warm;
+  const { sent, arrived } = await through(s, RATE, COUNT);
   const us = ((cpuSeconds(s.pid) - before) * 1e6) / Math.max(1, arrived);
-  const base = await messages(s.topic);
-  const high = await send(s.port, HIGH, HIGH * 2);
-  const highArrived = (await settle(s.topic, base + high.sent)) - base;
-  return {
-    name: s.name,
-    us,
-    lost: sent - arrived,
-    high: { rate: Math.round(high.sent / high.seconds), lost: (high.sent - highArrived) / high.sent },
-    mib: residentBytes(s.pid) / 2 ** 20,
-  };
+  const result: Result = { name: s.name, us, lost: sent - arrived, steps: [], mib: 0 };
+  for (const asked of steps) {
+    const t = await through(s, asked, asked * STEP_SECONDS);
+    const lost = (t.sent - t.arrived) / t.sent;
+    result.steps.push({ asked, rate: Math.round(t.sent / t.seconds), lost });
+    if (lost >= until) break;
+  }
+  result.mib = residentBytes(s.pid) / 2 ** 20;
+  return result;
 }
 
 /** From `time` of the event (the kernel's receive time) to readable by a consumer, ms. */
-async function latency(s: Subject): Promise<number[]> {
-  const { consume } = await import('./lib/consume.ts');
+async function latency(s: Subject, rate: number): Promise<number[]> {
   const reader = await consume(bootstrap, s.topic);
-  await send(s.port, Math.floor(RATE / 2), RATE * 3);
-  await settle(s.topic, Number.MAX_SAFE_INTEGER);
-  return await reader.stop();
+  await through(s, rate, rate * 5);
+  await new Promise((r) => setTimeout(r, 500));
+  return (await reader.stop()).sort((a, b) => a - b);
 }
 
-function quantile(sorted: number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
+function quantile(sorted: number[], q: number): string {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))].toFixed(1);
 }
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 try {
   for (const topic of ['tidegate.snmp.trap.v1', 'tidegate.system.v1', 'telegraf', 'floor'])
     await lab.createTopic(topic, 3);
   const results: Result[] = [];
-  const bin = telegraf();
-  for (const make of [tidegate, ...(bin ? [() => peer(bin)] : []), floor]) {
+  const notes: string[] = [];
+  let high = [30_000];
+  const run = async (name: string, make: () => Promise<Subject>, steps: readonly number[], until: number) => {
+    if (!ONLY.includes(name)) return;
     const s = await make();
     try {
-      results.push(await measure(s));
-      if (s.name === 'tidegate') {
-        const ms = (await latency(s)).sort((a, b) => a - b);
-        console.log(
-          `wire to readable in Kafka at ${Math.floor(RATE / 2)}/s: p50 ${quantile(ms, 0.5).toFixed(1)} ms, p99 ${quantile(ms, 0.99).toFixed(1)} ms, p99.9 ${quantile(ms, 0.999).toFixed(1)} ms (${ms.length} events)`,
-        );
-      }
+      results.push(await measure(s, steps, until));
+      if (name !== 'tidegate') return;
+      const rate = Math.floor(RATE / 2);
+      const ms = await latency(s, rate);
+      notes.push(
+        `tidegate, wire to readable in Kafka at ${rate}/s: p50 ${quantile(ms, 0.5)} ms, p99 ${quantile(ms, 0.99)} ms, p99.9 ${quantile(ms, 0.999)} ms (${ms.length} events)`,
+      );
     } finally {
       await s.stop();
     }
+  };
+  const bin = ONLY.includes('telegraf') ? telegraf() : undefined;
+  if (bin) {
+    await run('telegraf', () => peer(bin), STEPS, 0.5);
+    const { steps } = results[0];
+    for (const s of steps) notes.push(`telegraf at ${s.rate}/s loses ${percent(s.lost)}`);
+    high = [steps.at(-1)!.asked];
   }
+  await run('tidegate', tidegate, high, 2);
+  await run('floor', floor, high, 2);
   console.table(
     results.map((r) => ({
       name: r.name,
-      'µs CPU/trap': r.us.toFixed(1),
+      [`µs CPU/trap at ${RATE}/s`]: r.us.toFixed(1),
       lost: r.lost,
-      'rate tried/s': r.high!.rate,
-      'lost there': `${(100 * r.high!.lost).toFixed(1)} %`,
+      'high rate/s': r.steps.at(-1)!.rate,
+      'lost there': percent(r.steps.at(-1)!.lost),
       'RSS MiB': r.mib.toFixed(0),
     })),
   );
-  const us = (name: string): number | undefined => results.find((r) => r.name === name)?.us;
-  const own = us('tidegate')!;
-  if (us('telegraf') !== undefined) console.log(`telegraf / tidegate: ${(us('telegraf')! / own).toFixed(2)}`);
-  console.log(`tidegate / floor: ${(own / us('floor')!).toFixed(2)}`);
+  for (const n of notes) console.log(n);
+  const us = (name: string): number => results.find((r) => r.name === name)?.us ?? Number.NaN;
+  console.log(`telegraf / tidegate: ${(us('telegraf') / us('tidegate')).toFixed(2)}`);
+  console.log(`tidegate / floor: ${(us('tidegate') / us('floor')).toFixed(2)}`);
 } finally {
   await lab.close();
   rmSync(dir, { recursive: true, force: true });

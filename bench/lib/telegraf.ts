@@ -31,8 +31,18 @@ export function telegraf(): string | undefined {
   return bin;
 }
 
-export function telegrafConfig(dir: string, port: number, bootstrap: string, topic: string): string {
-  // It drops a trap whose OIDs it cannot name; it finds modules by file names without an ending.
+/** How Telegraf names OIDs: in its process (gosmi), or by running snmptranslate once for each OID (netsnmp, its default). */
+export type Translator = 'gosmi' | 'netsnmp';
+
+/** Writes its configuration into `dir`; `mibs` is the folder of MIB modules that it needs: MIBDIRS for snmptranslate. */
+export function telegrafConfig(
+  dir: string,
+  port: number,
+  bootstrap: string,
+  topic: string,
+  translator: Translator,
+): { file: string; mibs: string } {
+  // It drops a trap whose OIDs it cannot name: its resolver reads these modules, found by file names without an ending.
   const mibs = join(dir, 'mibs');
   const source = join(REPO, 'node_modules/net-snmp/lib/mibs');
   mkdirSync(mibs, { recursive: true });
@@ -46,6 +56,7 @@ export function telegrafConfig(dir: string, port: number, bootstrap: string, top
   metric_batch_size = 1000
   metric_buffer_limit = 1000000
   omit_hostname = true
+  snmp_translator = "${translator}"
 [[inputs.snmp_trap]]
   service_address = "udp://127.0.0.1:${port}"
   path = ["${mibs}"]
@@ -58,5 +69,5 @@ export function telegrafConfig(dir: string, port: number, bootstrap: string, top
   data_format = "json"
 `,
   );
-  return file;
+  return { file, mibs };
 }
