@@ -8,10 +8,14 @@ import { configOption, outputOption } from './options.ts';
 
 /** The JSON Schema of the configuration file, made from the definitions that validate it. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }) as Record<
-    string,
-    unknown
-  >;
+  const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }) as {
+    properties: Record<string, { default?: unknown; description?: string }>;
+  };
+  // The default is each machine's own.
+  const { node } = schema.properties;
+  delete node.default;
+  node.description = 'the name of this node; absent: the host name';
+  return schema as Record<string, unknown>;
 }
 
 export function configVerb(ctx: CliContext): Command {
