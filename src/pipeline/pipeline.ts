@@ -110,7 +110,11 @@ export class EventPipeline implements Pipeline {
     const length = encodeRecord(this.scratch, 0, draft.type, flags, subject, key, id, json);
     const valueAt = RECORD_HEADER + this.scratch.readUInt16BE(4) + this.scratch.readUInt16BE(6);
     const record = this.scratch.subarray(0, length);
-    this.o.spool.append(cls, draft.sec, draft.nsec, record);
+    // A record the spool does not take has no seq: a receipt under this number would be paid out by the next record.
+    if (this.o.spool.append(cls, draft.sec, draft.nsec, record) < 0) {
+      this.countShed(draft.type);
+      return false;
+    }
     this.appended.value += length;
     this.o.onRecord(cls, seq, crc32(this.scratch.subarray(valueAt, length)));
     if (receipt) this.ledger.add(cls, seq, receipt);

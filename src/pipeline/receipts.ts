@@ -1,12 +1,17 @@
 import { EVENT_CLASSES, type EventClass, type Receipt } from '../event/types.ts';
 
+/** From so many on, those whose owner no longer waits are looked for. */
+const SWEEP_FROM = 1024;
+
 /**
  * Who waits for what. `spooled` comes in seq order with every fdatasync, so a queue is enough; `exported` comes in any order
- * (partitions advance on their own), so it is a map.
+ * (partitions advance on their own), so it is a map. An owner that no longer waits takes its `exported` away: while Kafka is away for
+ * hours, what was answered at `spooled` is forgotten.
  */
 export class ReceiptLedger {
   private readonly queues = new Map<EventClass, { seqs: number[]; receipts: Receipt[]; head: number }>();
   private readonly exports = new Map<EventClass, Map<number, Receipt>>();
+  private sweepAt = SWEEP_FROM;
 
   constructor() {
     for (const cls of EVENT_CLASSES) {
@@ -31,6 +36,7 @@ export class ReceiptLedger {
       q.head++;
       receipt.spooled?.();
     }
+    if (waiting.size >= this.sweepAt) this.sweep();
     if (q.head > 1024 && q.head * 2 > q.seqs.length) {
       q.seqs.splice(0, q.head);
       q.receipts.splice(0, q.head);
@@ -44,9 +50,18 @@ export class ReceiptLedger {
       const receipt = waiting.get(seq);
       if (receipt) {
         waiting.delete(seq);
-        receipt.exported!();
+        receipt.exported?.();
       }
     }
+  }
+
+  private sweep(): void {
+    let left = 0;
+    for (const waiting of this.exports.values()) {
+      for (const [seq, receipt] of waiting) if (!receipt.exported) waiting.delete(seq);
+      left = Math.max(left, waiting.size);
+    }
+    this.sweepAt = Math.max(SWEEP_FROM, 2 * left);
   }
 
   waiting(): { spooled: number; exported: number } {

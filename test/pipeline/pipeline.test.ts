@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeRecord, FLAG_WANTS_EXPORTED } from '../../src/event/record.ts';
-import type { Draft, EventClass, ShedKind } from '../../src/event/types.ts';
+import type { Draft, EventClass, Receipt, ShedKind } from '../../src/event/types.ts';
 import { EventPipeline } from '../../src/pipeline/pipeline.ts';
 import type { Position, SpoolWriter } from '../../src/spool/types.ts';
 import { Registry } from '../../src/telemetry/registry.ts';
@@ -173,5 +173,38 @@ describe('a slow disk', () => {
     expect(p.paused).toBe(true);
     spool.sync('alarm');
     expect([p.paused, resumed]).toEqual([false, 1]);
+  });
+});
+
+describe('receipts that nobody will call', () => {
+  it('a record that the spool does not take is shed, and its receipt is never paid by the next one', () => {
+    const p = pipeline();
+    const calls: string[] = [];
+    const append = spool.append.bind(spool);
+    spool.append = () => -1;
+    expect(p.emit(draft(), { spooled: () => calls.push('lost') })).toBe(false);
+    spool.append = append;
+    expect(p.emit(draft(), { spooled: () => calls.push('kept') })).toBe(true);
+    spool.sync('alarm');
+    expect(calls).toEqual(['kept']);
+    expect(crcs.map((c) => c[1])).toEqual([1]);
+    expect(registry.handle('tidegate_lost_events_total', { collector: 'snmp_trap', reason: 'shed' }).value).toBe(1);
+  });
+
+  it('one whose owner no longer waits for Kafka is forgotten while Kafka is away', () => {
+    const p = pipeline();
+    const still: number[] = [];
+    p.emit(draft(), { exported: () => still.push(1) });
+    for (let i = 0; i < 10_000; i++) {
+      const receipt: Receipt = { exported: () => {} };
+      receipt.spooled = () => {
+        receipt.exported = undefined;
+      };
+      p.emit(draft(), receipt);
+      spool.sync('alarm');
+    }
+    expect(p.waiting().exported).toBeLessThan(2100);
+    p.exported('alarm', [1, 10_000]);
+    expect(still).toEqual([1]);
   });
 });

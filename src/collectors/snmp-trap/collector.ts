@@ -13,6 +13,7 @@ import { shortHash } from '../../core/hash.ts';
 import { formatEndpoint, formatIp } from '../../core/ip.ts';
 import { isDecodeError } from '../../core/result.ts';
 import { rfc3339 } from '../../core/time.ts';
+import type { Receipt } from '../../event/types.ts';
 import type { Datagram } from '../../net/types.ts';
 import type { RefusalCode } from '../../telemetry/codes.ts';
 import type { Handle, Histogram } from '../../telemetry/registry.ts';
@@ -43,6 +44,7 @@ interface Listener {
 
 /** A Response that waits for its receipt. */
 interface Pending {
+  receipt: Receipt;
   listener: Listener;
   response: Buffer;
   address: Buffer;
@@ -160,6 +162,8 @@ export class SnmpTrapCollector implements Collector {
   }
 
   health(): { hard: string[]; soft: string[] } {
+    // With each renewal: a worker that takes over these sockets counts on from what the last renewal said.
+    if (!this.stopped) this.countDrops(false);
     const dropping = this.ctx.clock.nowMs() - this.droppedAt < DROP_MEMORY_MS;
     return { hard: [], soft: dropping ? ['kernel-drops'] : [] };
   }
@@ -212,7 +216,11 @@ export class SnmpTrapCollector implements Collector {
     for (const e of effects) {
       switch (e.kind) {
         case 'emit': {
+          const spooled = (): void => this.inform({ kind: 'spooled', id });
+          const exported = (): void => this.inform({ kind: 'exported', id });
+          const receipt: Receipt = ack === 'spool' ? { spooled } : { spooled, exported };
           this.pending.set(id, {
+            receipt,
             listener: l,
             response: responseTo(d.data, envelope, pdu),
             address: Buffer.from(d.source),
@@ -221,9 +229,7 @@ export class SnmpTrapCollector implements Collector {
           });
           const draft = normalise(d.data, 'v2c', 'inform', n, origin);
           draft.id = id;
-          const spooled = (): void => this.inform({ kind: 'spooled', id });
-          const exported = (): void => this.inform({ kind: 'exported', id });
-          const taken = this.ctx.pipeline.emit(draft, ack === 'spool' ? { spooled } : { spooled, exported });
+          const taken = this.ctx.pipeline.emit(draft, receipt);
           if (!taken) this.inform({ kind: 'shed', id });
           break;
         }
@@ -266,9 +272,14 @@ export class SnmpTrapCollector implements Collector {
       const p = this.pending.get(e.id);
       this.pending.delete(e.id);
       if (!p) return;
+      p.receipt.exported = undefined;
       p.listener.bound.socket.send(p.response, p.address, p.port, p.local);
       this.ackSeconds[e.stage].observe(e.waited / 1000);
-    } else if (e.kind === 'forget') this.pending.delete(e.id);
+    } else if (e.kind === 'forget') {
+      const p = this.pending.get(e.id);
+      if (p) p.receipt.exported = undefined;
+      this.pending.delete(e.id);
+    }
   }
 
   private refuse(l: Listener, d: Datagram, code: RefusalCode, detail?: string): void {
