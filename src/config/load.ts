@@ -128,8 +128,6 @@ function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
         say(['lb', 'vips', i, 'addresses', j], 'a VIP is one address: /32 or /128', a);
     });
   });
-  if (config.spool.retain > config.spool.max_bytes)
-    say(['spool', 'retain'], 'retain is at most max_bytes', config.spool.retain);
   if (config.lb.lease.timeout < 2 * config.lb.lease.interval)
     say(
       ['lb', 'lease', 'timeout'],

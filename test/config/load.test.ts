@@ -56,6 +56,10 @@ describe('a file', () => {
     expect(configOf('collectors:\n  bmp:\n').collectors.bmp?.listen).toEqual([{ address: '127.0.0.1', port: 11019 }]);
   });
 
+  it('takes a spool that is smaller than what is retained by default', () => {
+    expect(configOf('spool: {max_bytes: 256MiB}\n').spool.max_bytes).toBe(256 * 2 ** 20);
+  });
+
   it('parses durations, sizes and both listener forms', () => {
     const config = configOf(
       'spool: {max_bytes: 256MiB, retain: 16MiB}\nlb: {rise: 1m30s}\ncollectors: {snmp_trap: {listen: ["[2001:db8::1]:162", {address: 192.0.2.1, port: 163, ack: export}]}}\n',
