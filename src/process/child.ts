@@ -23,6 +23,10 @@ export interface ChildOptions {
 /** Loading a program on a busy machine takes longer than any silence that is allowed later. */
 const START_MS = 15_000;
 
+/** A check of the silence that comes this much late says nothing about the child. */
+const OWN_LATENESS_MS = 200;
+const GRACE_MS = 100;
+
 /** The first inherited descriptor in a child: 0-2 are standard, 3 is the IPC channel. */
 export const FIRST_FD = 4;
 
@@ -119,8 +123,18 @@ export class Child {
     const { clock, silenceMs, log, name } = this.o;
     if (this.watch) clock.clearTimeout(this.watch);
     const child = this.child;
+    let due = clock.nowMs() + silenceMs;
+    const again = (ms: number): void => {
+      due = clock.nowMs() + ms;
+      this.watch = clock.setTimeout(check, ms);
+    };
     const check = (): void => {
       if (this.child !== child || !child) return;
+      // It was this process that stood still: what the child said meanwhile is read first.
+      if (clock.nowMs() - due > OWN_LATENESS_MS) {
+        again(GRACE_MS);
+        return;
+      }
       if (this.silentFor > (this.heard ? silenceMs : Math.max(silenceMs, START_MS)) && !this.stopping) {
         log.error(
           { process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) },
@@ -129,8 +143,8 @@ export class Child {
         child.kill('SIGKILL');
         return;
       }
-      this.watch = clock.setTimeout(check, Math.min(250, silenceMs / 4));
+      again(Math.min(250, silenceMs / 4));
     };
-    this.watch = clock.setTimeout(check, silenceMs);
+    again(silenceMs);
   }
 }

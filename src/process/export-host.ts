@@ -21,6 +21,8 @@ export interface ExportHostStart {
   onExported: (cls: EventClass, seqs: number[]) => void;
   onLowWater: (cls: EventClass, position: Position) => void;
   onLines: (text: string) => void;
+  /** The thread is gone: the worker makes durable what it has, and ends. */
+  onFailed: () => void;
 }
 
 export class ExportHost {
@@ -33,6 +35,7 @@ export class ExportHost {
   private o: ExportHostStart | undefined;
   private stopped: () => void = () => {};
   private ended = false;
+  private stopping = false;
 
   /** Resolves when the thread has loaded everything it needs, so that the process can give up root. */
   static load(log: Logger): Promise<ExportHost> {
@@ -50,7 +53,8 @@ export class ExportHost {
     this.log = log;
     thread.on('message', (m: FromExport) => this.take(m));
     thread.on('error', (e: Error) => this.failed(e.stack ?? e.message));
-    thread.on('exit', () => {
+    thread.on('exit', (code) => {
+      if (!this.ended && !this.stopping) this.failed(`the thread ended with ${code}`);
       this.ended = true;
       this.stopped();
     });
@@ -90,6 +94,7 @@ export class ExportHost {
   /** Delivers what it can within the deadline. */
   async stop(deadlineMs: number): Promise<void> {
     if (this.ended) return;
+    this.stopping = true;
     await new Promise<void>((resolve) => {
       this.stopped = resolve;
       this.tell({ kind: 'stop', deadlineMs });
@@ -146,7 +151,10 @@ export class ExportHost {
   /** The spool keeps everything; a worker whose exporters are gone is started again as a whole. */
   private failed(why: string): void {
     this.log.error({ error: why }, 'the export thread failed; the worker ends and is started again');
-    process.exit(1);
+    this.ended = true;
+    this.stopped();
+    if (this.o) this.o.onFailed();
+    else process.exit(1);
   }
 
   private count(): void {

@@ -71,6 +71,7 @@ export class Fleet {
   /** Bytes of older generations that are not drained: they fill the node, whoever drains them. */
   private olderBytes: Record<EventClass, number> = noBytes();
   private ready = false;
+  private readonly closed = new Set<number>();
 
   constructor(o: FleetOptions) {
     this.o = o;
@@ -210,8 +211,14 @@ export class Fleet {
   }
 
   measureOlder(): void {
-    this.olderBytes = noBytes();
-    for (const l of listLogs('spool')) if (l.generation < this.generation) this.olderBytes[l.class] += l.bytes;
+    const bytes = noBytes();
+    try {
+      for (const l of listLogs('spool')) if (l.generation < this.generation) bytes[l.class] += l.bytes;
+    } catch {
+      // A worker removes a drained shard at this moment: the next reading is right.
+      return;
+    }
+    this.olderBytes = bytes;
   }
 
   /** In order, with so long for what is left; true where all ended by themselves. */
@@ -260,6 +267,12 @@ export class Fleet {
       case 'fatal':
         this.o.log.error({ worker: index, error: m.message }, 'a worker cannot run');
         return;
+      case 'closed':
+        // While Kafka is flushed, a router must not reach a socket that nobody reads.
+        this.closed.add(index);
+        if (this.closed.size === this.slots.length) this.opened?.close();
+        return;
+      case 'opening':
       case 'stopped':
         return;
     }

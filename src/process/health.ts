@@ -37,7 +37,8 @@ export class HealthMeter {
     if (since !== undefined && now - since > SYNC_LIMIT_MS)
       hard.push('disk: a record waits over 1 s for its fdatasync');
     if (spool.failure !== undefined) hard.push(`disk not writable: ${spool.failure}`);
-    if (!quota.accepts('trap')) hard.push('spool full: traps are shed');
+    // A full spool is soft: where all nodes are full a route that sheds is as good as none, and any other node is preferred.
+    if (!quota.accepts('trap')) soft.push('spool full: traps are shed');
     else if (quota.overHighWater)
       soft.push(`spool ${Math.round(quota.fill * 100)} % full of events that are not exported`);
     if (draining) soft.push('draining');

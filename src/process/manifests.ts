@@ -6,6 +6,7 @@ import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import { realFs } from '../spool/fs.ts';
 import { type Manifest, ManifestBuilder, manifestedSeqs, manifestKey, recoverTail } from '../spool/manifest.ts';
 import { SpoolReader } from '../spool/reader.ts';
+import type { SegmentInfo } from '../spool/recovery.ts';
 
 const EVERY_MS = 60_000;
 
@@ -16,6 +17,8 @@ export interface ManifestsOptions {
   /** The shard's directory, and those of older generations this worker drains. */
   shard: string;
   older: string[];
+  /** Of `shard`, as recovery found them. */
+  segments: Record<EventClass, readonly SegmentInfo[]>;
   /** Resolves when everything appended so far is durable. */
   flush: () => Promise<void>;
   /** Says one as a system.v1 event. */
@@ -56,7 +59,7 @@ export class Manifests {
   }
 
   /** Manifests for what earlier boots of this shard spooled after their last one: a crash leaves no gap in the audit. */
-  recover(log: Logger): void {
+  async recover(log: Logger): Promise<void> {
     for (const shard of [this.o.shard, ...this.o.older]) {
       const reader = (cls: EventClass): SpoolReader =>
         new SpoolReader({ dir: join(shard, cls), fs: realFs, end: 'all' });
@@ -65,7 +68,13 @@ export class Manifests {
       system.close();
       for (const cls of EVENT_CLASSES) {
         const r = reader(cls);
-        for (const m of recoverTail(r, cls, this.o.boot, (boot) => covered.get(manifestKey(boot, cls)) ?? 0)) {
+        const until = (boot: number): number => covered.get(manifestKey(boot, cls)) ?? 0;
+        // Whole segments that are covered are not read again: a full spool would keep the worker from its sockets for minutes.
+        const known = shard === this.o.shard ? this.o.segments[cls] : [];
+        const open = known.find((s) => s.lastSeq > until(s.boot));
+        if (known.length > 0 && !open) continue;
+        const from = open ? { segment: open.number, offset: 0 } : 'oldest';
+        for (const m of await recoverTail(r, cls, this.o.boot, until, from)) {
           log.info(
             { shard, class: m.class, boot: m.boot, first: m.first, last: m.last },
             'manifest of an earlier boot',

@@ -76,6 +76,8 @@ export type ToWorker =
   | { kind: 'tap'; filter: TapFilter | undefined }
   | { kind: 'lines-written' }
   | { kind: 'draining'; on: boolean }
+  /** The node ends: hard reason from here on, while the sockets are still read. */
+  | { kind: 'leaving' }
   | { kind: 'stop'; deadlineMs: number };
 
 export interface TapFilter {
@@ -108,7 +110,11 @@ export interface Renewal {
 }
 
 export type FromWorker =
+  /** Still recovering: not silent. */
+  | { kind: 'opening' }
   | { kind: 'bound'; boot: number }
+  /** Nothing is read any more: the supervisor may close the sockets. */
+  | { kind: 'closed' }
   | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: number[] })
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'lines'; text: string }

@@ -12,7 +12,7 @@
  * same index inherits them with everything the kernel queued meanwhile.
  */
 import { mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, parse, resolve } from 'node:path';
 import { openApi, openProbes } from '../admin/http.ts';
 import { MetricsPage } from '../admin/metrics.ts';
 import type { Admin } from '../admin/types.ts';
@@ -24,6 +24,7 @@ import type { Logger } from '../core/log.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
 import { nativeProblem } from '../net/native.ts';
+import { SpoolFormatError } from '../spool/errors.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
 import { Child } from './child.ts';
@@ -126,7 +127,7 @@ export class Supervisor implements Admin {
       await this.openAdmin();
     } catch (e) {
       this.abandon();
-      throw e;
+      throw e instanceof SpoolFormatError ? new StartError(e.message, 1) : e;
     }
     if (role === 'speaker') log.info({ role }, 'ready');
     if (this.fleet) this.everyForFleet(this.fleet);
@@ -290,7 +291,8 @@ export class Supervisor implements Admin {
         throw new StartError(`admin.listen ${formatEndpoint(listen.address, listen.port)}: ${(e as Error).message}`, 1);
       }
     }
-    const socket = this.o.role === 'speaker' ? `speaker-${admin.socket}` : admin.socket;
+    const { dir, base } = parse(admin.socket);
+    const socket = this.o.role === 'speaker' ? join(dir, `speaker-${base}`) : admin.socket;
     const api = await openApi(this, socket);
     this.closers.push(api.close);
   }
@@ -407,7 +409,9 @@ export class Supervisor implements Admin {
   }
 
   tap(filter: TapFilter, sink: (lines: string[]) => boolean): () => void {
-    return this.taps.add(filter, sink);
+    // Somebody may ask by an address of a device that the inventory knows by name.
+    const known = filter.device === undefined ? [] : this.table.find(filter.device);
+    return this.taps.add(known.length === 1 ? { ...filter, device: known[0].id } : filter, sink);
   }
 
   // ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -441,6 +445,19 @@ export class Supervisor implements Admin {
     this.fleet?.tellAll({ kind: 'reconfigure', config });
   }
 
+  /** The speaker is another container: the lease tells it first to announce worse, then to withdraw, while the workers still read. */
+  private async letSpeakerWithdraw(): Promise<void> {
+    const { linger } = this.config.lb.drain;
+    const wait = (): Promise<void> =>
+      new Promise((done) => {
+        this.o.clock.setTimeout(done, linger);
+      });
+    this.fleet?.tellAll({ kind: 'draining', on: true });
+    await wait();
+    this.fleet?.tellAll({ kind: 'leaving' });
+    await wait();
+  }
+
   /**
    * The ordered end: the speaker withdraws while the workers still read and acknowledge; then sockets close, receipts finish,
    * the spool is synced and flushed to Kafka as far as `flush_timeout` allows.
@@ -455,7 +472,7 @@ export class Supervisor implements Admin {
       this.speaker.noRestart();
       this.speaker.send({ kind: 'stop', reason } satisfies ToSpeaker);
       await this.speaker.ended(lb.drain.timeout + lb.drain.linger + 5000);
-    }
+    } else if (this.o.role === 'ingest' && this.config.lb.vips.length > 0) await this.letSpeakerWithdraw();
     const started = clock.nowMs();
     const clean = (await this.fleet?.stop(exporters.flush_timeout)) ?? true;
     for (const close of this.closers) await close();

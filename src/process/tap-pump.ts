@@ -12,11 +12,11 @@ const LIMIT = 10_000;
 
 export class TapPump {
   private readonly clock: Clock;
-  private readonly out: (events: TappedEvent[]) => void;
+  private readonly out: (events: TappedEvent[], written: () => void) => void;
   private waiting: TappedEvent[] = [];
   private armed = false;
 
-  constructor(clock: Clock, out: (events: TappedEvent[]) => void) {
+  constructor(clock: Clock, out: (events: TappedEvent[], written: () => void) => void) {
     this.clock = clock;
     this.out = out;
   }
@@ -53,12 +53,13 @@ export class TapPump {
   }
 
   private flush(): void {
-    this.armed = false;
-    if (this.waiting.length === 0) return;
-    this.out(this.waiting.splice(0, BATCH));
-    if (this.waiting.length) {
-      this.armed = true;
-      this.clock.setTimeout(() => this.flush(), 1);
+    if (this.waiting.length === 0) {
+      this.armed = false;
+      return;
     }
+    // The next batch goes when this one is out of the process: behind a slow supervisor the tap skips, memory does not grow.
+    this.out(this.waiting.splice(0, BATCH), () => {
+      this.clock.setTimeout(() => this.flush(), this.waiting.length > 0 ? 1 : EVERY_MS);
+    });
   }
 }

@@ -5,10 +5,12 @@ import { makeLogger } from '../telemetry/log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { Worker } from './worker.ts';
 
+const OPENING_MS = 1000;
+
 let worker: Worker | undefined;
 
-function send(m: FromWorker): void {
-  if (process.connected) process.send!(m, undefined, undefined, () => {});
+function send(m: FromWorker, written: () => void = () => {}): void {
+  if (process.connected) process.send!(m, undefined, undefined, () => written());
 }
 
 // A signal to the group (Ctrl-C) is the supervisor's to answer: it ends the workers in order.
@@ -32,8 +34,11 @@ process.on('message', (message) => {
   if (m.nativeProblem !== undefined) disableNative(m.nativeProblem);
   loadNative();
   worker = new Worker(m, systemClock, log, send);
+  // A large spool takes long to recover.
+  const alive = setInterval(() => send({ kind: 'opening' }), OPENING_MS);
   worker
     .open()
+    .finally(() => clearInterval(alive))
     .then(() => {
       send({ kind: 'bound', boot: worker!.boot });
       worker!.beat();

@@ -20,7 +20,7 @@ import { DeviceTable } from '../inventory/inventory.ts';
 import { EventPipeline } from '../pipeline/pipeline.ts';
 import { realFs } from '../spool/fs.ts';
 import { Quota } from '../spool/quota.ts';
-import { recoverLog } from '../spool/recovery.ts';
+import { recoverLog, type SegmentInfo } from '../spool/recovery.ts';
 import { Spool } from '../spool/spool.ts';
 import type { Position } from '../spool/types.ts';
 import { REFUSAL_CODES } from '../telemetry/codes.ts';
@@ -35,12 +35,15 @@ import type { FromWorker, Question, Renewal, SystemEvent, ToWorker, WorkerInit, 
 import { dropTo } from './privileges.ts';
 import { TapPump } from './tap-pump.ts';
 
+/** How long a worker without a supervisor tries to make durable what it received. */
+const ABANDON_MS = 5000;
+
 export class Worker {
   readonly registry = new Registry();
   private readonly init: WorkerInit;
   private readonly clock: Clock;
   private readonly log: Logger;
-  private readonly send: (m: FromWorker) => void;
+  private readonly send: (m: FromWorker, written?: () => void) => void;
   private readonly inventory: DeviceTable;
   private readonly refusals: Refusals;
   private readonly self: Device;
@@ -59,11 +62,15 @@ export class Worker {
   readonly stopped: Promise<void>;
   private finish: () => void = () => {};
   private opened = false;
+  private readonly early: ToWorker[] = [];
   private counter = 0;
   private draining = false;
+  private leaving = false;
+  private reading = false;
+  private reported = true;
   private stopping = false;
 
-  constructor(init: WorkerInit, clock: Clock, log: Logger, send: (m: FromWorker) => void) {
+  constructor(init: WorkerInit, clock: Clock, log: Logger, send: (m: FromWorker, written?: () => void) => void) {
     this.init = init;
     this.clock = clock;
     this.log = log;
@@ -87,7 +94,7 @@ export class Worker {
     this.stopped = new Promise((resolve) => {
       this.finish = resolve;
     });
-    this.tapPump = new TapPump(clock, (events) => send({ kind: 'tapped', events }));
+    this.tapPump = new TapPump(clock, (events, written) => send({ kind: 'tapped', events }, written));
   }
 
   /** Recovers the shard and binds everything; nothing is read yet. Rejects where the worker cannot run. */
@@ -124,6 +131,10 @@ export class Worker {
       worker: init.index,
       shard: init.shard,
       older: init.olderShards,
+      segments: Object.fromEntries(EVENT_CLASSES.map((c) => [c, [...this.spool.recovery[c].segments]])) as Record<
+        EventClass,
+        SegmentInfo[]
+      >,
       flush: () => this.spool.flush(),
       emit: (data) => this.say({ type: 'system.v1', data }),
     });
@@ -153,6 +164,7 @@ export class Worker {
         this.measureQuota();
       },
       onLines: (text) => this.send({ kind: 'lines', text }),
+      onFailed: () => void this.abandon().finally(() => process.exit(1)),
       metrics: registry,
     });
     this.collectors = await buildCollectors({
@@ -174,8 +186,9 @@ export class Worker {
     });
     this.health = new HealthMeter({ clock, config, spool: this.spool, quota: this.quota });
     this.lease = new LeaseChannel(init.speakerSocket, clock);
-    this.manifests.recover(log);
+    await this.manifests.recover(log);
     this.opened = true;
+    for (const m of this.early.splice(0)) this.handle(m);
   }
 
   /** A shard that nobody writes any more may end in an unfinished write, or be damaged. */
@@ -197,6 +210,8 @@ export class Worker {
 
   /** Begins to read. */
   start(): void {
+    if (this.reading || this.stopping) return;
+    this.reading = true;
     for (const c of this.collectors.list) c.start();
     this.manifests.start();
   }
@@ -205,7 +220,10 @@ export class Worker {
   beat(): void {
     if (this.stopping) return;
     this.measureQuota();
-    const { hard, soft } = this.health.measure(this.collectors.list, this.collectors.problems(), this.draining);
+    const problems = this.collectors.problems();
+    if (!this.reading) problems.push('sockets are not read yet');
+    if (this.leaving) problems.push('stopping');
+    const { hard, soft } = this.health.measure(this.collectors.list, problems, this.draining);
     const renewal: Renewal = {
       kind: 'renewal',
       worker: this.init.index,
@@ -217,19 +235,23 @@ export class Worker {
       vips: this.vips,
     };
     this.lease.send(renewal);
-    this.send({
-      ...renewal,
-      samples: this.registry.snapshot(),
-      usage: this.spool.usage(),
-      drops: this.collectors.drops(),
-    });
+    // A supervisor that stands still must not fill this process with reports of what it could not read.
+    if (this.reported) {
+      this.reported = false;
+      const usage = this.spool.usage();
+      this.send({ ...renewal, samples: this.registry.snapshot(), usage, drops: this.collectors.drops() }, () => {
+        this.reported = true;
+      });
+    }
     this.clock.setTimeout(() => this.beat(), this.config.lb.lease.interval);
   }
 
-  /** A message of the supervisor. One that comes before the worker is open has nobody to act on it: `init` carried the same. */
+  /** A message of the supervisor. Of those that come before the worker is open, changes are kept and the others have nobody to act on them. */
   handle(m: ToWorker): void {
     if (!this.opened) {
       if (m.kind === 'stop') this.finish();
+      else if (m.kind === 'lines-written') this.exports?.linesWritten();
+      else if (m.kind === 'inventory' || m.kind === 'reconfigure') this.early.push(m);
       return;
     }
     switch (m.kind) {
@@ -262,6 +284,9 @@ export class Worker {
       case 'draining':
         this.draining = m.on;
         return;
+      case 'leaving':
+        this.leaving = true;
+        return;
       case 'stop':
         void this.stop(m.deadlineMs);
         return;
@@ -277,6 +302,7 @@ export class Worker {
     for (const c of this.collectors.list) c.quiesce();
     await Promise.all(this.collectors.list.map((c) => c.stop()));
     this.collectors.close();
+    this.send({ kind: 'closed' });
     await this.manifests.finish();
     await this.spool.flush();
     await this.exports.stop(deadlineMs);
@@ -295,7 +321,8 @@ export class Worker {
     this.stopping = true;
     this.lease?.close();
     this.collectors?.close();
-    await this.spool?.flush();
+    // A disk that refuses must not keep a process whose successor may own the shard already.
+    await Promise.race([this.spool?.flush(), new Promise<void>((done) => this.clock.setTimeout(done, ABANDON_MS))]);
   }
 
   private lastWords(): FromWorker {

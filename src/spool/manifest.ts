@@ -4,11 +4,13 @@
  */
 import { Buffer } from 'node:buffer';
 import { createHash, type Hash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { decodeRecord } from '../event/record.ts';
 import type { EventClass } from '../event/types.ts';
 import type { SpoolReader } from './reader.ts';
 import { writeU64 } from './segment.ts';
+import type { Position } from './types.ts';
 
 /** The fields of a `system.v1` event of kind manifest. `count` may be less than last - first + 1 where records were damaged. */
 export interface Manifest {
@@ -73,14 +75,15 @@ export function valueCrc(payload: Buffer): number | undefined {
 
 /**
  * The manifests of what earlier boots spooled after their last manifest: reads `reader` (a log of class `cls`) from its oldest record
- * to its end. `lastManifested` says up to which seq a boot is covered (0: not at all); `currentBoot` is left out.
+ * (or `from`, before which all is known to be covered) to its end. `lastManifested` says up to which seq a boot is covered (0: not at all); `currentBoot` is left out.
  */
-export function recoverTail(
+export async function recoverTail(
   reader: SpoolReader,
   cls: EventClass,
   currentBoot: number,
   lastManifested: (boot: number) => number,
-): Manifest[] {
+  from: Position | 'oldest' = 'oldest',
+): Promise<Manifest[]> {
   const out: Manifest[] = [];
   let builder: ManifestBuilder | undefined;
   let boot = -1;
@@ -89,8 +92,10 @@ export function recoverTail(
     const m = builder?.take();
     if (m) out.push(m);
   };
-  reader.seek('oldest');
+  reader.seek(from);
   for (let records = reader.read(); records.length > 0; records = reader.read()) {
+    // A large log takes long: the loop has to turn meanwhile.
+    await setImmediate();
     for (const r of records) {
       if (r.boot !== boot) {
         finish();

@@ -25,6 +25,7 @@ describe('the export thread as its worker sees it', () => {
       onExported: () => {},
       onLowWater: () => {},
       onLines: () => {},
+      onFailed: () => {},
     });
     await host.stop(1000);
     expect(host.progress).toEqual([]);

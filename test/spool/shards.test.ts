@@ -138,7 +138,7 @@ describe('manifests', () => {
     const log = (cls: string) => new SpoolReader({ dir: join(SPOOL, '1/0', cls), fs, end: 'all' });
     const covered = manifestedSeqs(log('system'));
     expect([...covered]).toEqual([[manifestKey(BOOT, 'alarm'), 20]]);
-    const tails = recoverTail(
+    const tails = await recoverTail(
       log('alarm'),
       'alarm',
       current.boot,
