@@ -2,10 +2,13 @@
  * The two doors of an instance. The network door (`admin.listen`) answers probes and metrics and nothing else; the local door
  * (`admin.socket`) is the whole API, and file permission is its lock.
  */
-import { chmodSync, existsSync, unlinkSync } from 'node:fs';
+import { existsSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Admin } from './types.ts';
+
+/** Of the network door: probes and scrapers are few. */
+const MAX_CONNECTIONS = 256;
 
 /** Probes and metrics on `address:port`. Returns the bound port. */
 export async function openProbes(
@@ -13,7 +16,9 @@ export async function openProbes(
   address: string,
   port: number,
 ): Promise<{ port: number; close: () => Promise<void> }> {
-  const app = Fastify({ logger: false, bodyLimit: 1024 });
+  // A client that never ends its request must not hold up the end of the instance.
+  const app = Fastify({ logger: false, bodyLimit: 1024, forceCloseConnections: true });
+  app.server.maxConnections = MAX_CONNECTIONS;
   app.get('/livez', async (_q, reply) => verdict(reply, await admin.livez(), false));
   app.get('/readyz', async (q, reply) =>
     verdict(reply, await admin.readyz(), (q.query as Record<string, unknown>).verbose !== undefined),
@@ -57,19 +62,37 @@ export async function openApi(admin: Admin, path: string): Promise<{ close: () =
       }
       return false;
     });
-    q.raw.on('close', end);
+    reply.raw.on('close', end);
   });
   plain(app);
   await clearStaleSocket(path);
-  await app.listen({ path });
-  chmodSync(path, 0o600);
+  await app.ready();
+  await listenPrivately(app.server, path);
   return {
     close: async () => {
       app.server.closeAllConnections();
+      app.server.close();
       await app.close();
       if (existsSync(path)) unlinkSync(path);
     },
   };
+}
+
+/** The file is made inside listen: with this mask nobody else can open it in between. */
+function listenPrivately(server: FastifyInstance['server'], path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+    const mask = process.umask(0o177);
+    try {
+      server.listen(path);
+    } finally {
+      process.umask(mask);
+    }
+  });
 }
 
 function plain(app: FastifyInstance): void {
