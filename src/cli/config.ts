@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { redact } from '../config/redact.ts';
 import { configSchema } from '../config/schema.ts';
 import { type CliContext, configOf, print } from './context.ts';
-import { configOption, outputOption } from './options.ts';
+import { configOption, jsonOption, outputOption } from './options.ts';
 
 /** The JSON Schema of the configuration file, made from the definitions that validate it. */
 export function configJsonSchema(): Record<string, unknown> {
@@ -32,6 +32,7 @@ export function configVerb(ctx: CliContext): Command {
   config
     .command('schema')
     .description('print the JSON Schema of the configuration file')
+    .addOption(jsonOption())
     .action(() => ctx.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`));
   return config;
 }

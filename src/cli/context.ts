@@ -21,6 +21,8 @@ export interface CliContext {
   err: (text: string) => void;
   /** Standard output is a terminal. */
   tty: boolean;
+  /** What to do when the reader of standard output went away; absent: the verb ends. */
+  onOutputGone?: () => void;
 }
 
 /** Options most verbs have. */

@@ -7,6 +7,7 @@ import { isCapture, readCapture, tcpStreams } from '../codec/pcap.ts';
 import { describeSnmp } from '../codec/snmp/describe.ts';
 import { isDecodeError } from '../core/result.ts';
 import { type CliContext, CliError, EXIT } from './context.ts';
+import { jsonOption } from './options.ts';
 
 const PROTOCOLS = ['snmp', 'bmp', 'bgp', 'gnmi'] as const;
 type Protocol = (typeof PROTOCOLS)[number];
@@ -19,6 +20,7 @@ export function decodeVerb(ctx: CliContext, exit: (code: number) => void): Comma
     .description('decode bytes and print one JSON object a message; exit 1 where something is malformed')
     .argument('<protocol>', PROTOCOLS.join(', '))
     .argument('<input>', 'hex, a file (raw bytes, hex text, pcap or pcapng), or - for standard input')
+    .addOption(jsonOption())
     .action((protocol: string, input: string) => {
       if (!PROTOCOLS.includes(protocol as Protocol))
         throw new CliError(`${protocol}: allowed: ${PROTOCOLS.join(', ')}`, EXIT.usage);

@@ -28,7 +28,8 @@ export async function main(argv: string[], env: Record<string, string | undefine
   if (env.TIDEGATE_NO_NATIVE === '1') disableNative('TIDEGATE_NO_NATIVE=1 is set');
   // A reader that goes away (`| head`) ends the verb quietly.
   process.stdout.on('error', (e: NodeJS.ErrnoException) => {
-    if (e.code === 'EPIPE') process.exit(EXIT.ok);
+    if (ctx.onOutputGone) ctx.onOutputGone();
+    else if (e.code === 'EPIPE') process.exit(EXIT.ok);
   });
   let exit: number = EXIT.ok;
   const set = (code: number): void => {

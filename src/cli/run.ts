@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { watchChanges } from '../config/watch.ts';
 import { systemClock } from '../core/clock.ts';
@@ -25,8 +26,16 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
     )
     .action(async (o: RunOptions) => {
       const { config, inventory } = configOf(ctx, o.config);
+      // The instance changes its working directory to data_dir; the file stays where it was named.
+      const configFile = o.config === undefined ? undefined : resolve(o.config);
       const logTty = process.stderr.isTTY === true;
       const log = makeLogger({ level: config.log.level, tty: logTty });
+      // Whoever reads the events may go away; reception and Kafka go on.
+      let nobodyReads = false;
+      ctx.onOutputGone = () => {
+        if (!nobodyReads) log.warn({}, 'nobody reads standard output any more: events are not printed from here on');
+        nobodyReads = true;
+      };
       const supervisor = new Supervisor({
         config,
         role: o.role,
@@ -38,6 +47,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         inventory,
         cores: availableParallelism(),
         print: (text, onDrain) => {
+          if (nobodyReads) return true;
           if (process.stdout.write(text)) return true;
           process.stdout.once('drain', onDrain);
           return false;
@@ -50,7 +60,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
       };
       process.on('SIGTERM', () => stop('SIGTERM'));
       process.on('SIGINT', () => stop('SIGINT'));
-      const configFile = o.config;
+
       try {
         await supervisor.start();
       } catch (e) {

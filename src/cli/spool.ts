@@ -5,7 +5,7 @@ import { EVENT_CLASSES, EVENT_TYPES } from '../event/types.ts';
 import { SpoolFormatError } from '../spool/errors.ts';
 import { exportSpool, isEventClass, listSpool, verifySpool } from '../spool/tools.ts';
 import { type CliContext, CliError, type CommonOptions, configOf, EXIT, print } from './context.ts';
-import { configOption, dataDirOption, outputOption } from './options.ts';
+import { configOption, count, dataDirOption, jsonOption, outputOption } from './options.ts';
 
 export function spoolVerb(ctx: CliContext, exit: (code: number) => void): Command {
   const spool = new Command('spool').description('read the spool on disk; an instance may be running');
@@ -37,10 +37,11 @@ export function spoolVerb(ctx: CliContext, exit: (code: number) => void): Comman
       if (r.damaged > 0) exit(EXIT.failure);
     });
   common(spool.command('export').description('print the spooled events, one JSON object a line'))
+    .addOption(jsonOption())
     .option('--type <type>', 'only this event type')
     .option('--class <class>', `only this class: ${EVENT_CLASSES.join(', ')}`)
     .option('--device <id>', 'only this device id')
-    .option('--limit <n>', 'at most so many', Number)
+    .option('--limit <n>', 'at most so many', count)
     .action((o: CommonOptions & { type?: string; class?: string; device?: string; limit?: number }) => {
       const type = EVENT_TYPES.find((t) => t.type === o.type)?.type;
       if (o.type !== undefined && !type)

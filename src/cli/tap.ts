@@ -1,16 +1,17 @@
 import { Command } from 'commander';
 import { follow } from '../admin/client.ts';
 import { adminSocket, type CliContext, type CommonOptions, notRunning } from './context.ts';
-import { configOption, dataDirOption } from './options.ts';
+import { configOption, count, dataDirOption, jsonOption } from './options.ts';
 
 export function tapVerb(ctx: CliContext): Command {
   return new Command('tap')
     .description('follow the events of a running instance, one JSON object a line')
     .addOption(configOption())
     .addOption(dataDirOption())
+    .addOption(jsonOption())
     .option('--type <type>', 'only this event type; may end in *, as in bmp.*')
     .option('--device <device>', 'only this device: id, name or address')
-    .option('--count <n>', 'end after this many events', Number)
+    .option('--count <n>', 'end after this many events', count)
     .action(async (o: CommonOptions & { type?: string; device?: string; count?: number }) => {
       const query = new URLSearchParams();
       if (o.type !== undefined) query.set('type', o.type);
