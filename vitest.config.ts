@@ -17,7 +17,7 @@ export default defineConfig({
       {
         test: {
           name: 'lab',
-          include: ['test/lab/**/*.test.ts'],
+          include: ['test/lab/**/*.test.ts', ...(process.env.TIDEGATE_NIGHTLY ? ['test/lab/**/*.nightly.ts'] : [])],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           pool: 'forks',
