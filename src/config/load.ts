@@ -39,11 +39,12 @@ export function loadConfig(
   } catch (e) {
     return { problems: [{ file, line: 0, path: '', message: `cannot be read: ${(e as Error).message}` }] };
   }
-  const doc = parseYaml(file, text, { env, readFile: (path) => readFileSync(path, 'utf8') });
+  const base = dirname(resolve(file));
+  const doc = parseYaml(file, text, { env, readFile: (path) => readFileSync(resolve(base, path), 'utf8') });
   if (doc.problems.length) return { problems: doc.problems };
   const parsed = configSchema.safeParse(doc.value ?? {});
   if (!parsed.success) return { problems: problemsOf(doc, parsed.error, configSchema) };
-  return finish(parsed.data, doc, dirname(resolve(file)));
+  return finish(parsed.data, doc, base);
 }
 
 /**
@@ -88,6 +89,13 @@ function finish(
     const loaded = loadInventory(file);
     inventory = loaded.entries;
     problems.push(...loaded.problems);
+  }
+  // Workers run in data_dir and verbs anywhere: a file is where the configuration says, seen from the configuration.
+  for (const e of Object.values(config.export.exporters)) {
+    if (e.type !== 'kafka') continue;
+    const at = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(base, path));
+    if (e.tls) e.tls = { ...e.tls, ca: at(e.tls.ca), cert: at(e.tls.cert), key: at(e.tls.key) };
+    if (e.sasl) e.sasl = { ...e.sasl, token_file: at(e.sasl.token_file) };
   }
   // Without a durable exporter the events would go nowhere visible: print them, unless told otherwise.
   const hasDurable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');

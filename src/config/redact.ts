@@ -1,5 +1,6 @@
 /** What may be shown of a configuration: keys that hold secrets are masked. */
-const SECRET = /^(password|passphrase|secret|token|key_passphrase|community)$/;
+/** Also asked before a value is shown in an error. */
+export const SECRET = /^(password|passphrase|secret|token|key_passphrase|community)$/;
 
 export function redact(value: unknown, key = ''): unknown {
   if (Array.isArray(value))
@@ -8,5 +9,7 @@ export function redact(value: unknown, key = ''): unknown {
     return Object.fromEntries(
       Object.entries(value).map(([k, v]) => [k, SECRET.test(k) && v !== undefined ? '***' : redact(v, k)]),
     );
+  // A private key given inline, whatever its key is called.
+  if (typeof value === 'string' && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(value)) return '***';
   return value;
 }

@@ -1,6 +1,7 @@
 /** YAML with line numbers, variables in scalars, and errors an operator can act on. */
-import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { isMap, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
+import { SECRET } from './redact.ts';
 
 export interface ConfigProblem {
   file: string;
@@ -37,7 +38,7 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
   }));
   if (variables && problems.length === 0) {
     visit(doc, {
-      Scalar(key, node) {
+      Scalar(key, node, path) {
         if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return;
         const expanded = expand(node.value, variables);
         if (expanded.problem !== undefined) {
@@ -50,7 +51,10 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
           return;
         }
         // An unquoted value that is one variable takes the type its text has: `port: ${PORT}` is a number.
-        node.value = node.type === 'PLAIN' ? retype(expanded.text) : expanded.text;
+        const pair = path.at(-1);
+        const name = isPair(pair) && isScalar(pair.key) ? String(pair.key.value) : '';
+        node.value =
+          node.type === 'PLAIN' && !TEXT.test(name) && !SECRET.test(name) ? retype(expanded.text) : expanded.text;
       },
     });
   }
@@ -77,6 +81,9 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
 function rangeOf(node: unknown): readonly [number, number, number] | undefined {
   return (node as { range?: [number, number, number] | null } | undefined)?.range ?? undefined;
 }
+
+/** These are text whatever they look like: a password of digits stays one. */
+const TEXT = /^(name|username|user|site|node)$/;
 
 function retype(text: string): unknown {
   if (/^-?\d{1,15}$/.test(text)) return Number(text);
@@ -153,7 +160,8 @@ export function problemsOf(doc: YamlDocument, error: z.ZodError, schema: z.ZodTy
         line: doc.lineOf(path),
         path: path.join('.'),
         message: issue.code === 'custom' ? `must be ${issue.message}` : issue.message,
-        value,
+        // `key` may be PEM text.
+        value: path.some((k) => k === 'communities' || k === 'key' || SECRET.test(String(k))) ? undefined : value,
         allowed: issue.code === 'invalid_value' ? issue.values.join(', ') : undefined,
       });
     }

@@ -1,5 +1,5 @@
 /** Whom the workers become, and what has to belong to them. */
-import { chownSync, existsSync, lchownSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Identity {
@@ -25,8 +25,9 @@ export function lookUpUser(name: string): Identity | undefined {
 /** Makes a tree belong to `who`, where it does not yet. Bounded by what tidegate itself puts there. */
 export function chownTree(path: string, who: Identity): void {
   if (!existsSync(path)) return;
-  const s = statSync(path);
-  if (s.uid !== who.uid || s.gid !== who.gid) chownSync(path, who.uid, who.gid);
+  // Never through a link: what is below belongs to `who`, who could point one at anything.
+  const s = lstatSync(path);
+  if (s.uid !== who.uid || s.gid !== who.gid) lchownSync(path, who.uid, who.gid);
   if (!s.isDirectory()) return;
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const child = join(path, entry.name);

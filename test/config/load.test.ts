@@ -186,6 +186,44 @@ describe('printing', () => {
   });
 });
 
+describe('secrets', () => {
+  it('are not shown in an error', () => {
+    const said = problemsOf(
+      'collectors:\n  snmp_trap: {communities: [{name: [1234567]}]}\nexport:\n  kafka: {brokers: [b:9092], sasl: {mechanism: plain, username: u, password: [7654321]}}\n',
+    );
+    expect(said.length).toBeGreaterThan(0);
+    expect(said.join()).not.toMatch(/1234567|7654321/);
+    const plain = problemsOf('collectors:\n  snmp_trap: {communities: [{name: 1234567}]}\n');
+    expect(plain).toHaveLength(1);
+    expect(plain[0]).not.toContain('1234567');
+  });
+
+  it('of digits stay text', () => {
+    const config = configOf('collectors:\n  snmp_trap:\n    communities:\n      - name: $' + '{COMMUNITY}\n', {
+      COMMUNITY: '007',
+    });
+    expect(config.collectors.snmp_trap?.communities).toEqual([{ name: '007' }]);
+  });
+
+  it('given inline as PEM are masked', () => {
+    const pem = '-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----';
+    expect(redact({ tls: { key: pem, ca: 'ca.pem' } })).toEqual({ tls: { key: '***', ca: 'ca.pem' } });
+  });
+});
+
+describe('files', () => {
+  it('are where the configuration says, seen from the configuration', () => {
+    writeFileSync(join(dir, 'community'), 'c1\n');
+    const config = configOf(
+      'collectors:\n  snmp_trap:\n    communities:\n      - name: $' +
+        '{file:community}\nexport:\n  kafka: {brokers: ["b:9092"], tls: {ca: ca.pem}}\n',
+    );
+    expect(config.collectors.snmp_trap?.communities).toEqual([{ name: 'c1' }]);
+    const kafka = config.export.exporters.kafka;
+    expect(kafka.type === 'kafka' && kafka.tls?.ca).toBe(join(dir, 'ca.pem'));
+  });
+});
+
 describe('the nearest key', () => {
   it('is offered for a slip, not for another word', () => {
     expect(nearest('retian', ['retain', 'max_bytes'])).toBe('retain');
