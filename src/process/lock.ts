@@ -1,5 +1,5 @@
 /** One instance a data_dir. The lock file names its holder by pid and start time, so that a reused pid is not taken for it. */
-import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 
 export interface Holder {
   pid: number;
@@ -25,9 +25,14 @@ function startTime(pid: number): string | undefined {
 export function takeLock(file: string): { held: Holder } | { release: () => void } {
   for (let attempt = 0; ; attempt++) {
     try {
-      const fd = openSync(file, 'wx', 0o644);
-      writeSync(fd, JSON.stringify({ pid: process.pid, started: startTime(process.pid) ?? '' }));
-      closeSync(fd);
+      // It appears with its content: an empty lock would be taken for a stale one.
+      const own = `${file}.${process.pid}`;
+      writeFileSync(own, JSON.stringify({ pid: process.pid, started: startTime(process.pid) ?? '' }), { mode: 0o644 });
+      try {
+        linkSync(own, file);
+      } finally {
+        unlinkSync(own);
+      }
       return {
         release: () => {
           try {
