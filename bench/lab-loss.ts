@@ -22,7 +22,7 @@ try {
     for (const node of c.disturb ? world.nodes : world.nodes.slice(0, 1)) {
       const o = await runCase(world, node, c, LOAD);
       outcomes.push(o);
-      for (const text of [...o.wrong, ...(c.lossless && o.lost.length > 0 ? ['traps are lost'] : [])])
+      for (const text of [...o.wrong, ...(c.lossless && o.lost.length > 0 ? ['traps are lost'] : []), ...o.otherGrades])
         console.log(`${o.name}, node ${o.node}: ${text}`);
     }
   }

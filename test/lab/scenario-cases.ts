@@ -30,6 +30,8 @@ export interface Outcome {
   /** Informs that were never answered. */
   unanswered: number;
   retries: number;
+  /** Grades the other node went through: none, unless the machine was too busy for it. Two withdrawn nodes are no route. */
+  otherGrades: string[];
   /** Records beyond the first of a number. */
   repeated: number;
   /** What must not be: numbers nobody sent, one number under two ids, a record that is not what was sent, Responses from elsewhere. */
@@ -46,6 +48,8 @@ export async function runCase(world: World, node: LabNode, c: Case, load: CaseLo
   const { sender } = world;
   const known = world.received.size;
   const wrongBefore = world.wrong.length;
+  const other = world.other(node).tidegate;
+  const logged = other.logs.length;
   await sender.ask('start', { load });
   const reach = (count: number) =>
     waitFor(async () => (await sender.ask<{ sent: number }>('progress')).sent >= Math.min(count, load.max), 'the load');
@@ -55,7 +59,9 @@ export async function runCase(world: World, node: LabNode, c: Case, load: CaseLo
   await reach(sent + load.lead);
   const report = await sender.ask<SenderReport>('end');
   await world.settle();
-  return addUp(world, node, c, report, known, world.wrong.slice(wrongBefore));
+  const outcome = addUp(world, node, c, report, known, world.wrong.slice(wrongBefore));
+  for (const l of other.logs.slice(logged)) if (l.msg === 'grade') outcome.otherGrades.push(`${l.to}: ${l.reason}`);
+  return outcome;
 }
 
 function addUp(world: World, node: LabNode, c: Case, r: SenderReport, known: number, wrong: string[]): Outcome {
@@ -71,7 +77,7 @@ function addUp(world: World, node: LabNode, c: Case, r: SenderReport, known: num
       acknowledged: 0,
       acknowledgedLost: [],
     },
-    ...{ longestAck: 0, unanswered: 0, retries: r.retries, repeated: 0, wrong },
+    ...{ longestAck: 0, unanswered: 0, retries: r.retries, repeated: 0, otherGrades: [], wrong },
   };
   if (r.wrong > 0) wrong.push(`${r.wrong} Responses that are none or come from elsewhere`);
   const lostAt: number[] = [];
@@ -125,6 +131,7 @@ export function table(outcomes: readonly Outcome[]): string {
     'longest ack ms',
     'retries',
     'repeated',
+    'other’s grades',
   ];
   const rows = outcomes.map((o) =>
     [
@@ -139,7 +146,7 @@ export function table(outcomes: readonly Outcome[]): string {
         o.acknowledged,
         o.acknowledgedLost.length,
       ],
-      ...[o.longestAck, o.retries, o.repeated],
+      ...[o.longestAck, o.retries, o.repeated, o.otherGrades.length],
     ].map(String),
   );
   const width = head.map((h, i) => Math.max(h.length, ...rows.map((r) => r[i].length)));

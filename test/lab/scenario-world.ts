@@ -187,6 +187,8 @@ export class World {
         },
         lb: {
           rise: '2s',
+          // Two cores carry two nodes, a router, a broker and the devices: a worker that waits for its turn is not frozen.
+          lease: { timeout: '3s' },
           drain: { linger: '2s', timeout: '15s' },
           vips: [{ name: 'ingress', addresses: [PREFIX.ipv4, PREFIX.ipv6] }],
           bgp: { asn: NODE_AS, peers: [peer(`10.1.${i}.1`), peer(`2001:db8:1:${i}::1`)] },

@@ -63,7 +63,7 @@ describe.skipIf(!labAvailable('ip', 'vtysh', 'bgpd', 'zebra', 'java', 'strace'))
     const node = world.nodes[i % 2];
     const o = await runCase(world, node, c, LOAD);
     hold(o);
-    if (c.lossless) expect(o.lost).toEqual([]);
+    if (c.lossless) expect(o.lost, `the other node meanwhile: ${o.otherGrades.join(', ')}`).toEqual([]);
     // The other one was not touched.
     expect(world.other(node).tidegate.proc.alive).toBe(true);
   });
