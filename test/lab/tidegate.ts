@@ -223,3 +223,9 @@ export class Tidegate {
     if (this.ownDir) rmSync(this.dir, { recursive: true, force: true });
   }
 }
+
+/** Where a collector really listens, as the ready line says: `ADDR:PORT` of each listener in the order of the configuration. */
+export function listening(t: Tidegate, collector: string): string[] {
+  const all = (t.ready?.listening ?? []) as { collector: string; address: string }[];
+  return all.filter((l) => l.collector === collector).map((l) => l.address);
+}
