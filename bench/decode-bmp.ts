@@ -2,49 +2,18 @@
  * NLRI per second from BMP bytes to events: `node bench/decode-bmp.ts [seconds]`. A full-table dump as routers send it (a few prefixes
  * an UPDATE, AS paths of 4 on average, communities) goes through the framer and the session machine; the stages are timed apart.
  */
-import { type BgpContext, decodeBgp, encodeOpen, encodeUpdate } from '../src/codec/bgp/index.ts';
-import { bmpFramer, encodePeerUp, encodeRouteMonitoring, type PeerInput } from '../src/codec/bmp/index.ts';
+import { decodeBgp } from '../src/codec/bgp/index.ts';
+import { bmpFramer } from '../src/codec/bmp/index.ts';
 import { StreamCutter } from '../src/codec/stream.ts';
-import { type BmpEffect, BmpMachine } from '../src/collectors/bmp/machine.ts';
+import type { BmpEffect } from '../src/collectors/bmp/machine.ts';
 import { systemClock } from '../src/core/clock.ts';
 import { isDecodeError } from '../src/core/result.ts';
+import { dumpContext, dumpSession, fullTable } from './lib/bmp-dump.ts';
 
 const SECONDS = Number(process.argv[2] ?? 3);
 const UPDATES = 20_000;
 const CHUNK = 65_536;
-const peer: PeerInput = { address: '192.0.2.2', asn: 65001, bgpId: '192.0.2.2', sec: 1_700_000_000 };
-const ctx: BgpContext = { as4: true, addPath: new Set(), extendedMessage: false };
-
-let seed = 1;
-const rnd = (n: number): number => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return seed % n;
-};
-
-const pdus: Buffer[] = [];
-let perRound = 0;
-for (let i = 0; i < UPDATES; i++) {
-  const announced = [];
-  for (let n = 1 + rnd(6); n > 0; n--) announced.push({ prefix: `${1 + rnd(220)}.${rnd(256)}.${rnd(256)}.0/24` });
-  perRound += announced.length;
-  const attributes = {
-    origin: 'igp' as const,
-    asPath: [{ type: 'sequence' as const, asns: [65001, 1 + rnd(400_000), 1 + rnd(400_000), 1 + rnd(400_000)] }],
-    nextHop: '192.0.2.2',
-    communities: [65001 * 65536 + rnd(100), 65001 * 65536 + rnd(100)],
-  };
-  pdus.push(encodeUpdate({ announced, attributes }, ctx));
-}
-const open = encodeOpen({ asn: 65001, holdTime: 90, bgpId: '192.0.2.2', capabilities: [{ name: 'as4', asn: 65001 }] });
-const up = { localAddress: '192.0.2.1', localPort: 179, remotePort: 40000, sentOpen: open, receivedOpen: open };
-const peerUp = encodePeerUp({ peer, ...up });
-const stream = Buffer.concat(pdus.map((pdu) => encodeRouteMonitoring({ peer, pdu })));
-
-function machine(): BmpMachine {
-  const m = new BmpMachine({ address: '203.0.113.1', port: 1, epoch: 1, maxPeers: 10, pathIds: 'auto' });
-  m.handle({ kind: 'message', bytes: peerUp }, []);
-  return m;
-}
+const { pdus, stream, nlri: perRound } = fullTable(UPDATES);
 
 /** Frames the whole stream in chunks and gives each message to `each`. */
 function cut(each: (message: Buffer) => void): void {
@@ -63,13 +32,13 @@ const stages: [string, () => void][] = [
   [
     'BGP decode',
     () => {
-      for (const pdu of pdus) if (isDecodeError(decodeBgp(pdu, ctx))) sink++;
+      for (const pdu of pdus) if (isDecodeError(decodeBgp(pdu, dumpContext))) sink++;
     },
   ],
   [
     'bytes to events',
     () => {
-      const session = machine();
+      const session = dumpSession();
       const out: BmpEffect[] = [];
       cut((bytes) => {
         session.handle({ kind: 'message', bytes }, out);
@@ -81,7 +50,7 @@ const stages: [string, () => void][] = [
   [
     'bytes to JSON text',
     () => {
-      const session = machine();
+      const session = dumpSession();
       const out: BmpEffect[] = [];
       cut((bytes) => {
         session.handle({ kind: 'message', bytes }, out);

@@ -3,18 +3,20 @@
  * floor (a bare datagram receiver and the bare Kafka client), on one broker in one run. Then the rate at which the peer loses half, what
  * the others lose there, and the latency from wire to readable in Kafka at half load.
  *
- *   node bench/trap.ts [--rate 8000] [--seconds 6] [--translator netsnmp|gosmi] [--only tidegate,telegraf,floor]
+ *   node bench/trap.ts [--rate 8000] [--seconds 6] [--translator netsnmp|gosmi] [--only tidegate,telegraf,floor] [--linger 20ms] [--profile DIR]
+ *
+ * `--profile` writes CPU profiles of tidegate's processes and threads into a folder, and prints the CPU of each thread a trap.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KafkaLab } from '../test/lab/kafka.ts';
 import { NODE } from '../test/lab/peers.ts';
 import { freePort, Tidegate } from '../test/lab/tidegate.ts';
 import { consume } from './lib/consume.ts';
-import { cpuSeconds, residentBytes } from './lib/process.ts';
+import { cpuSeconds, residentBytes, threadSeconds } from './lib/process.ts';
 import { type Translator, telegraf, telegrafConfig } from './lib/telegraf.ts';
 
 const { values: args } = parseArgs({
@@ -22,6 +24,8 @@ const { values: args } = parseArgs({
     rate: { type: 'string', default: '8000' },
     seconds: { type: 'string', default: '6' },
     translator: { type: 'string', default: 'netsnmp' },
+    linger: { type: 'string' },
+    profile: { type: 'string' },
     only: { type: 'string', default: 'telegraf,tidegate,floor' },
   },
 });
@@ -99,13 +103,21 @@ function stopper(child: ChildProcess): () => Promise<void> {
   };
 }
 
+function profiled(folder: string): NodeJS.ProcessEnv {
+  mkdirSync(folder, { recursive: true });
+  // Workers that were started as root write it as somebody else.
+  chmodSync(folder, 0o1777);
+  return { ...process.env, NODE_OPTIONS: `--import=${here('lib/profile.mjs')}`, PROFILE_DIR: folder };
+}
+
 async function tidegate(): Promise<Subject> {
   const t = await Tidegate.start({
+    env: args.profile ? profiled(resolve(args.profile)) : undefined,
     config: {
       collectors: { snmp_trap: { listen: ['127.0.0.1:0'], communities: [{ name: 'public' }] } },
       admin: { listen: '127.0.0.1:0' },
       workers: 1,
-      export: { kafka: { brokers: [bootstrap] } },
+      export: { kafka: { brokers: [bootstrap], ...(args.linger ? { linger: args.linger } : {}) } },
     },
   });
   const port = Number((t.ready!.listening as { address: string }[])[0].address.split(':')[1]);
@@ -143,7 +155,13 @@ async function measure(s: Subject, steps: readonly number[], until: number): Pro
   await through(s, RATE / 4, RATE);
   await through(s, RATE, RATE * 2);
   const before = cpuSeconds(s.pid);
+  const threads = threadSeconds(s.pid);
   const { sent, arrived } = await through(s, RATE, COUNT);
+  if (args.profile)
+    for (const [name, seconds] of threadSeconds(s.pid)) {
+      const us = ((seconds - (threads.get(name) ?? 0)) * 1e6) / arrived;
+      if (us >= 0.2) console.log(`${s.name}, ${name}: ${us.toFixed(1)} µs/trap`);
+    }
   const us = ((cpuSeconds(s.pid) - before) * 1e6) / Math.max(1, arrived);
   const result: Result = { name: s.name, us, lost: sent - arrived, steps: [], mib: 0 };
   for (const asked of steps) {

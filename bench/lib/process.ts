@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** USER_HZ: fixed to 100 on every Linux architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
-function stat(pid: number): string[] | undefined {
+function stat(pid: number | string): string[] | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return text.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -44,4 +44,16 @@ export function residentBytes(pid: number): number {
     if (s) pages += Number(s[21]);
   }
   return pages * 4096;
+}
+
+/** Seconds of CPU by thread of a tree: `pid/tid name`. */
+export function threadSeconds(pid: number): Map<string, number> {
+  const out = new Map<string, number>();
+  for (const p of tree(pid))
+    for (const tid of readdirSync(`/proc/${p}/task`)) {
+      const s = stat(`${p}/task/${tid}`);
+      const name = readFileSync(`/proc/${p}/task/${tid}/comm`, 'utf8').trim();
+      if (s) out.set(`${p}/${tid} ${name}`, (Number(s[11]) + Number(s[12])) / TICKS_PER_SECOND);
+    }
+  return out;
 }
