@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { Backoff } from '../core/backoff.ts';
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
+import { noteChild } from './orphans.ts';
 
 export interface ChildOptions {
   name: string;
@@ -15,6 +16,8 @@ export interface ChildOptions {
   /** Milliseconds of silence after which the child is killed and started again; until it is first heard, START_MS at least. */
   silenceMs: number;
   onMessage: (message: unknown) => void;
+  /** Where the pids of an instance's children are written down (orphans.ts). */
+  noteFile: string;
   /** After each fork: say what to do. */
   onFork: (send: (message: unknown) => void) => void;
   onExit: (how: string) => void;
@@ -66,6 +69,7 @@ export class Child {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...this.o.fds],
       serialization: 'json',
     });
+    if (child.pid !== undefined) noteChild(this.o.noteFile, child.pid);
     this.child = child;
     this.lastHeard = clock.nowMs();
     this.upSince = clock.nowMs();

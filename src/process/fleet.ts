@@ -22,6 +22,8 @@ import { type Opened, openAll } from './sockets.ts';
 
 /** A frozen worker is not restarted at once: a stopped process may be under a debugger, and the lease has withdrawn the VIP already. */
 const WORKER_SILENCE_MS = 15_000;
+/** The pids of the workers, relative to data_dir. */
+export const CHILDREN_FILE = 'children';
 /** Events of processes that have no spool, kept while no worker is live. */
 const UNSAID_LIMIT = 1000;
 
@@ -106,6 +108,7 @@ export class Fleet {
         fds: opened.sockets.map((s) => s.fds[index]).filter((fd) => fd !== undefined),
         clock,
         log,
+        noteFile: CHILDREN_FILE,
         silenceMs: WORKER_SILENCE_MS,
         onMessage: (m) => this.heard(index, m as FromWorker),
         onFork: (send) => send(this.init(index, opened, shards.current[index], shards.older[index])),

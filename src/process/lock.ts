@@ -7,10 +7,12 @@ export interface Holder {
   started: string;
 }
 
-function startTime(pid: number): string | undefined {
+/** When a process began, in the kernel's own count; undefined where there is no such process (a zombie counts as gone). */
+export function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
     try {
       process.kill(pid, 0);

@@ -30,9 +30,10 @@ import { Asker } from './ask.ts';
 import { Child } from './child.ts';
 import { CounterStore } from './counters.ts';
 import { explain } from './explain.ts';
-import { Fleet } from './fleet.ts';
+import { CHILDREN_FILE, Fleet } from './fleet.ts';
 import { takeLock } from './lock.ts';
 import type { FromSpeaker, Listen, RefusalAnswer, SpeakerDecision, TapFilter, ToSpeaker } from './messages.ts';
+import { awaitOrphans } from './orphans.ts';
 import { type Identity, lookUpUser } from './privileges.ts';
 import { RateMeter } from './rate.ts';
 import { Taps } from './tap.ts';
@@ -65,6 +66,8 @@ export class StartError extends Error {
 
 const SPEAKER_SILENCE_MS = 1_000;
 const SPEAKER_SOCKET = 'speaker.sock';
+/** The pid of the speaker, relative to data_dir. */
+const SPEAKER_FILE = 'speaker-children';
 
 export class Supervisor implements Admin {
   private readonly o: SupervisorOptions;
@@ -121,6 +124,7 @@ export class Supervisor implements Admin {
     }
     this.release = lock.release;
     try {
+      await this.awaitOrphans();
       this.identity = this.whoWorkersBecome();
       if (role !== 'speaker') await this.startWorkers(dataDir);
       if (role !== 'ingest') this.startSpeaker(dataDir);
@@ -131,6 +135,15 @@ export class Supervisor implements Admin {
     }
     if (role === 'speaker') log.info({ role }, 'ready');
     if (this.fleet) this.everyForFleet(this.fleet);
+  }
+
+  private async awaitOrphans(): Promise<void> {
+    const { clock, log, role } = this.o;
+    const files = [...(role === 'speaker' ? [] : [CHILDREN_FILE]), ...(role === 'ingest' ? [] : [SPEAKER_FILE])];
+    for (const file of files) {
+      const killed = await awaitOrphans(file, clock);
+      if (killed.length > 0) log.warn({ pids: killed }, 'processes of an earlier instance did not end and were killed');
+    }
   }
 
   private everyForFleet(fleet: Fleet): void {
@@ -203,6 +216,7 @@ export class Supervisor implements Admin {
       name: 'speaker',
       entry: 'speaker-main',
       fds: [],
+      noteFile: SPEAKER_FILE,
       clock,
       log,
       silenceMs: Math.max(SPEAKER_SILENCE_MS, this.config.lb.lease.timeout),

@@ -30,6 +30,8 @@ process.on('message', (message) => {
   }
   const log = makeLogger({ level: m.config.log.level, tty: m.logTty, fields: { worker: m.index } });
   process.chdir(m.dataDir);
+  // Events are nobody else's to read.
+  process.umask(0o027);
   // Both sides have to agree who binds the sockets.
   if (m.nativeProblem !== undefined) disableNative(m.nativeProblem);
   loadNative();

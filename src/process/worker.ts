@@ -184,7 +184,13 @@ export class Worker {
         this.vips[vip] = clock.wallMs();
       },
     });
-    this.health = new HealthMeter({ clock, config, spool: this.spool, quota: this.quota });
+    this.health = new HealthMeter({
+      clock,
+      config,
+      spool: this.spool,
+      quota: this.quota,
+      exporters: () => this.exports.progress,
+    });
     this.lease = new LeaseChannel(init.speakerSocket, clock);
     await this.manifests.recover(log);
     this.opened = true;

@@ -3,10 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ManualClock } from '../../src/core/clock.ts';
+import { ManualClock, systemClock } from '../../src/core/clock.ts';
 import { Asker } from '../../src/process/ask.ts';
 import { CounterStore } from '../../src/process/counters.ts';
+import { HealthMeter } from '../../src/process/health.ts';
 import { takeLock } from '../../src/process/lock.ts';
+import { awaitOrphans, noteChild } from '../../src/process/orphans.ts';
 import { RATE_FILE, RateMeter } from '../../src/process/rate.ts';
 import { matchesTap } from '../../src/process/tap.ts';
 import { Histogram, Registry } from '../../src/telemetry/registry.ts';
@@ -151,5 +153,46 @@ describe('tap filters', () => {
     expect(matchesTap({ device: 'PE 1' }, 'bmp.peer.v1', 'pe1', 'PE 1')).toBe(true);
     expect(matchesTap({ device: '192.0.2.1' }, 'bmp.peer.v1', 'default|192.0.2.1', '192.0.2.1')).toBe(true);
     expect(matchesTap({ device: 'pe2' }, 'bmp.peer.v1', 'pe1', 'PE 1')).toBe(false);
+  });
+});
+
+describe('children of an instance that died', () => {
+  it('are waited for; a child that ended and a line cut short are no obstacle', async () => {
+    const file = join(dir, 'children');
+    const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 300)'], { stdio: 'ignore' });
+    noteChild(file, child.pid!);
+    writeFileSync(file, `${readFileSync(file, 'utf8')}{"pid":1,"star`);
+    const exit = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+    expect(await awaitOrphans(file, systemClock)).toEqual([]);
+    expect(await exit).toBe(0);
+    expect(readFileSync(file, 'utf8')).toBe('');
+  });
+});
+
+describe('the health of a worker', () => {
+  const usual = { waitingSince: undefined, failure: undefined };
+  const quota = { accepts: () => true, overHighWater: false, fill: 0 };
+  const progress = (acked: number, lag: number) => ({ exporter: 'kafka', durable: true, acked, lag });
+
+  it('lags when an exporter has something and delivers nothing, until it delivers again', () => {
+    const clock = new ManualClock();
+    let now = progress(5, 0);
+    const meter = new HealthMeter({
+      clock,
+      config: undefined as never,
+      spool: usual as never,
+      quota: quota as never,
+      exporters: () => [now as never],
+    });
+    const soft = (): string[] => meter.measure([], [], false).soft;
+    clock.advance(60_000);
+    expect(soft()).toEqual([]);
+    now = progress(5, 3);
+    clock.advance(10_000);
+    expect(soft()).toEqual([]);
+    clock.advance(1);
+    expect(soft()).toEqual(['exporter kafka delivers nothing']);
+    now = progress(6, 2);
+    expect(soft()).toEqual([]);
   });
 });
