@@ -192,6 +192,35 @@ describe('kafka exporter', () => {
     expect(kafka.duplicates).toBeGreaterThan(0);
   });
 
+  it('delivers without a producer id where the cluster has none to give, and takes one when it has', async () => {
+    const kafka = new FakeKafka();
+    const topic = 'tidegate.snmp.trap.v1';
+    kafka.topic(topic, 2);
+    kafka.noProducerIds = true;
+    const shard = memoryShard();
+    fill(shard, 100, 5);
+    const { x } = exporter(kafka);
+    const s = x.open(shard);
+    await until(() => s.drained(), 'drained without');
+    const numbered = () => kafka.topics.get(topic)!.partitions.reduce((n, p) => n + p.producers.size, 0);
+    expect(numbered()).toBe(0);
+    kafka.noProducerIds = false;
+    let n = 100;
+    await until(() => {
+      fill(shard, 1, 5, n++);
+      tell(shard, s);
+      return numbered() > 0;
+    }, 'numbers');
+    // The broker forgets them just when it has no new ones.
+    kafka.noProducerIds = true;
+    for (const p of kafka.topics.get(topic)!.partitions) p.producers.clear();
+    fill(shard, 100, 5, n);
+    tell(shard, s);
+    await until(() => s.drained(), 'drained');
+    expect(ids(kafka.all(topic)).size).toBe(n + 100);
+    firstDeliveriesInOrder(kafka.all(topic));
+  });
+
   it('a partition without a leader delays only itself, holds no memory, and catches up in order', async () => {
     const kafka = new FakeKafka();
     const topic = 'tidegate.snmp.trap.v1';

@@ -35,6 +35,8 @@ export type Fault = 'none' | 'lose-request' | 'lose-answer' | 'not-leader' | 'ti
 export class FakeKafka {
   readonly topics = new Map<string, { error: number; partitions: FakePartition[] }>();
   up = true;
+  /** Answers requests for a producer id with COORDINATOR_LOAD_IN_PROGRESS. */
+  noProducerIds = false;
   fault: (topic: string, partition: number) => Fault = () => 'none';
   /** Values longer than this are MESSAGE_TOO_LARGE, as is a batch with one. */
   maxValue = Number.POSITIVE_INFINITY;
@@ -66,6 +68,7 @@ export class FakeKafka {
     initProducerId: async () => {
       await this.travel();
       if (!this.up) throw new ClientError('network', 'connection refused');
+      if (this.noProducerIds) throw new ClientError('network', 'no producer id', 14);
       return { id: ++this.producerIds, epoch: 0 };
     },
     produce: (broker, batches) => this.produce(broker, batches),

@@ -174,6 +174,8 @@ export class KafkaLab {
         'broker.heartbeat.interval.ms': '500',
         'broker.session.timeout.ms': '3000',
         'controlled.shutdown.enable': 'true',
+        // Tests send events of years ago: nothing is to be deleted for its age.
+        'log.retention.ms': '-1',
         'log.cleaner.enable': 'false',
         'log.cleaner.dedupe.buffer.size': '4194304',
       };

@@ -50,7 +50,9 @@ export const kafkaConfig = z.strictObject({
     .string()
     .regex(/^\S{1,128}$/)
     .default('tidegate'),
-  linger: durationOr('5ms'),
+  linger: durationOr('20ms').meta({
+    description: 'at least this long between requests while events stream; a lone event goes at once',
+  }),
   batch_bytes: sizeOr('900KiB').meta({ description: 'before compression; below max.message.bytes of the topics' }),
   batch_events: z.number().int().min(1).max(10_000).default(1000),
   request_timeout: durationOr('10s'),

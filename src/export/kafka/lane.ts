@@ -13,6 +13,7 @@ import type { PartitionQueue, PendingRecord } from './queue.ts';
 export interface LaneLimits {
   batchBytes: number;
   batchEvents: number;
+  /** At least this long between two rounds of sending what is no full batch. */
   lingerMs: number;
   /** Bytes of events the main lane may hold; a straggler holds at most one batch's worth. */
   pendingBytes: number;
@@ -24,7 +25,7 @@ export interface LaneLimits {
 export const DEFAULT_LIMITS: LaneLimits = {
   batchBytes: 900 * 1024,
   batchEvents: 1000,
-  lingerMs: 5,
+  lingerMs: 20,
   pendingBytes: 16 * 1024 * 1024,
   readBytes: 512 * 1024,
   graceMs: 1000,

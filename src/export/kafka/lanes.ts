@@ -281,7 +281,7 @@ export class Lanes {
     const q = this.queue(lane, record.type, topic, partition);
     const { sec, nsec, seq, boot, position } = r;
     const pending = { record, sec, nsec, seq, boot, position, size: o.sizeOf(record) };
-    q.push(pending, o.clock.nowMs());
+    q.push(pending);
     lane.bytes += pending.size;
     if (partition >= 0) {
       if (q.length >= q.cap || q.bytes >= o.limits.batchBytes) this.sender.trySend(lane, q);
@@ -317,9 +317,7 @@ export class Lanes {
     const info = o.producer.topic(q.topic)!;
     lane.queues.delete(`${q.topic} ${q.partition}`);
     lane.counts.set(q.type, info.leaders.length);
-    const now = o.clock.nowMs();
-    for (const r of q.all())
-      this.queue(lane, q.type, q.topic, partitionFor(r.record.key, info.leaders.length)).push(r, now);
+    for (const r of q.all()) this.queue(lane, q.type, q.topic, partitionFor(r.record.key, info.leaders.length)).push(r);
     this.sender.retire(q);
     o.onTrouble(q.type, q.topic, -1, undefined);
     this.sender.sendAll(lane);

@@ -3,8 +3,9 @@
  * it. It never retries by itself: the lane keeps the batch and hands it in again (lanes.ts).
  *
  * Idempotence. A batch gets (producer id, epoch, first sequence) at its first attempt and keeps them, so that a broker recognises it when only the
- * answer was lost. When the broker has lost our state, or a batch of unknown fate is given up, a new producer id is taken: from there on a repetition
- * is possible, a loss or a change of order is not, as there is at most one batch of a partition in flight.
+ * answer was lost. Where the numbers of a partition cannot be used any more (the broker forgot them, or a batch of unknown fate was given up), its
+ * batches go without numbers until a new producer id is there; so they do where the cluster has none to give. From there on a repetition is possible;
+ * a loss or a change of order is not, as there is at most one batch of a partition in flight.
  */
 import { Backoff } from '../../core/backoff.ts';
 import type { Clock, TimerHandle } from '../../core/clock.ts';
@@ -59,17 +60,20 @@ const OK: SendResult = { outcome: 'ok', code: 0, message: undefined, failure: un
 /** Batches of one request, before compression about this much. */
 const REQUEST_BATCHES = 16;
 const SEQUENCES = 2 ** 31;
+const UNNUMBERED: ProducerState = { id: -1n, epoch: -1, sequence: -1 };
+const IDENTITY_WAIT_MS = 1000;
 
 export class Producer {
   private readonly o: ProducerOptions;
   private readonly topics = new Map<string, TopicInfo>();
   private brokers = new Map<number, BrokerAddress>();
   private readonly outboxes = new Map<number, Outbox>();
-  private readonly sequences = new Map<string, { generation: number; next: number }>();
+  /** By partition. `broken`: its numbers may not be used any more. */
+  private readonly sequences = new Map<string, { generation: number; next: number; broken: boolean }>();
   private generation = 0;
+  /** `UNNUMBERED` where the cluster gives no producer id. */
   private identity: { id: bigint; epoch: number } | undefined;
-  private asking: Promise<void> | undefined;
-  private identifyTries = 0;
+  private identifying = false;
   private refreshing = false;
   private refreshAgain = false;
   private readonly backoff = new Backoff(100, 3000);
@@ -119,7 +123,7 @@ export class Producer {
 
   /** The batch is given up without knowing whether it was written: its sequence numbers must not be used for other records. */
   abandon(batch: OutBatch): void {
-    if (batch.state && batch.state.generation === this.generation) this.newProducer();
+    if (batch.state) this.breakNumbers(batch);
     for (const o of this.outboxes.values()) o.batches = o.batches.filter((b) => b !== batch);
   }
 
@@ -153,7 +157,7 @@ export class Producer {
   private flush(leader: number, outbox: Outbox): void {
     while (outbox.batches.length > 0 && outbox.inFlight < (this.o.maxInFlight ?? 5)) {
       if (!this.identity) {
-        void this.identify();
+        this.identify();
         return;
       }
       // Two batches of one partition (two lanes after a change of the partition count) go one after the other.
@@ -203,18 +207,18 @@ export class Producer {
     this.flush(leader, outbox);
   }
 
-  /** The numbers of a batch: those of its first attempt, or the next ones. */
+  /** The numbers of a batch: those of its first attempt, or the next ones; none where there are none to be had. */
   private number(b: OutBatch): ProducerState {
     if (b.state) return b.state;
     const { generation } = this;
-    const { id, epoch } = this.identity ?? { id: -1n, epoch: -1 };
-    if (id === -1n) return { id, epoch, sequence: -1 };
+    const { id, epoch } = this.identity ?? UNNUMBERED;
     const key = `${b.topic} ${b.partition}`;
     let s = this.sequences.get(key);
     if (!s || s.generation !== generation) {
-      s = { generation, next: 0 };
+      s = { generation, next: 0, broken: false };
       this.sequences.set(key, s);
     }
+    if (id === UNNUMBERED.id || s.broken) return UNNUMBERED;
     b.state = { id, epoch, sequence: s.next, generation };
     s.next = (s.next + b.records.length) % SEQUENCES;
     return b.state;
@@ -225,7 +229,7 @@ export class Producer {
     if (outcome === 'ok' || !state) return;
     if (outcome === 'new-producer') {
       b.state = undefined;
-      if (state.generation === this.generation) this.newProducer();
+      this.breakNumbers({ ...b, state });
     } else if (outcome === 'too-large' || outcome === 'invalid-record' || outcome === 'invalid-topic') {
       // Refused before it was appended: the numbers are free again for the halves of it.
       b.state = undefined;
@@ -234,44 +238,41 @@ export class Producer {
     }
   }
 
-  private newProducer(): void {
-    this.generation++;
-    this.sequences.clear();
-    this.identity = undefined;
+  /** The numbers of this partition are of no use any more: a new producer id is asked for, and the others go on meanwhile. */
+  private breakNumbers(b: OutBatch): void {
+    const s = this.sequences.get(`${b.topic} ${b.partition}`);
+    if (!s || s.generation !== b.state?.generation || s.broken) return;
+    s.broken = true;
+    this.identify();
   }
 
-  private identify(): Promise<void> {
-    this.asking ??= (async () => {
-      const { generation } = this;
+  /** Asks for a producer id until there is one. The batches wait for the first one only for a moment. */
+  private identify(): void {
+    if (this.identifying) return;
+    this.identifying = true;
+    const first = this.identity === undefined;
+    const { clock } = this.o;
+    const since = clock.nowMs();
+    const backoff = new Backoff(100, 5000);
+    const attempt = async (): Promise<void> => {
+      if (this.closed) return;
       try {
-        this.identity = await this.o.client.initProducerId();
-        this.identifyTries = 0;
+        const identity = await this.o.client.initProducerId();
+        this.generation++;
+        this.sequences.clear();
+        this.identity = identity;
+        this.identifying = false;
       } catch (e) {
-        const failure = toClientError(e);
-        // Denied: without idempotence it is still at least once; a denied topic is then told by the topic itself.
-        if (failure.kafkaCode !== undefined && meaningOf(failure.kafkaCode).outcome === 'denied')
-          this.identity = { id: -1n, epoch: -1 };
-        else if (failure.kafkaCode !== undefined && this.identifyTries++ < 20) {
-          // The cluster is there and has no id to give yet (its coordinator is being loaded): the batches wait here.
-          await new Promise<void>((resolve) => {
-            this.o.clock.setTimeout(resolve, 100);
-          });
-        } else {
-          for (const outbox of this.outboxes.values()) {
-            const batches = outbox.batches;
-            outbox.batches = [];
-            for (const b of batches)
-              this.answer(b, { outcome: 'refresh', code: 13, message: failure.message, failure });
-          }
-          this.refresh();
-        }
-      } finally {
-        this.asking = undefined;
+        const { kafkaCode } = toClientError(e);
+        // Denied, or the cluster has none to give: without numbers it is still at least once. A denied topic tells by itself.
+        const denied = kafkaCode !== undefined && meaningOf(kafkaCode).outcome === 'denied';
+        if (first && !this.identity && (denied || clock.nowMs() - since >= IDENTITY_WAIT_MS))
+          this.identity = UNNUMBERED;
+        clock.setTimeout(() => void attempt(), denied ? 30_000 : backoff.next());
       }
-      if (generation !== this.generation) this.identity = undefined;
       this.flushSoon();
-    })();
-    return this.asking;
+    };
+    void attempt();
   }
 
   private schedule(ms: number): void {

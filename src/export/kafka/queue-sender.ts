@@ -21,6 +21,7 @@ export class QueueSender {
   private readonly o: LanesOptions;
   private readonly host: LaneHost;
   private lingerTimer: TimerHandle | undefined;
+  private sentAllAt = Number.NEGATIVE_INFINITY;
   private closed = false;
 
   constructor(o: LanesOptions, host: LaneHost) {
@@ -41,21 +42,16 @@ export class QueueSender {
     q.batch = undefined;
   }
 
+  /** All queues are sent together, `lingerMs` after the last time: an event of a quiet hour goes at once, a stream in few requests. */
   armLinger(): void {
     const { clock, limits } = this.o;
-    this.lingerTimer ??= clock.setTimeout(() => {
+    if (this.lingerTimer) return;
+    const wait = Math.max(0, this.sentAllAt + limits.lingerMs - clock.nowMs());
+    this.lingerTimer = clock.setTimeout(() => {
       this.lingerTimer = undefined;
-      const now = clock.nowMs();
-      let again = false;
-      for (const lane of this.host.lanes()) {
-        for (const q of lane.queues.values()) {
-          if (q.length === 0 || q.batch || q.partition < 0) continue;
-          if (now - q.waitingSince >= limits.lingerMs - 0.5) this.trySend(lane, q);
-          else again = true;
-        }
-      }
-      if (again) this.armLinger();
-    }, limits.lingerMs);
+      this.sentAllAt = clock.nowMs();
+      for (const lane of this.host.lanes()) for (const q of lane.queues.values()) this.trySend(lane, q);
+    }, wait);
   }
 
   sendAll(lane: Lane): void {
@@ -163,7 +159,7 @@ export class QueueSender {
 
   /** `n` events at the head are dealt with. */
   settle(lane: Lane, q: PartitionQueue, n: number): void {
-    lane.bytes -= q.shift(n, this.o.clock.nowMs());
+    lane.bytes -= q.shift(n);
     lane.backlog = Math.max(0, lane.backlog - n);
     if (q.length === 0) this.host.kick();
   }

@@ -43,8 +43,6 @@ export class PartitionQueue {
   trouble: Trouble | undefined;
   retryTimer: TimerHandle | undefined;
   readonly backoff: Backoff;
-  /** When the oldest record not yet in a batch came. */
-  waitingSince = 0;
   closed = false;
 
   constructor(type: EventType, topic: string, partition: number, cap: number, backoff: Backoff) {
@@ -63,8 +61,7 @@ export class PartitionQueue {
     return this.records[this.head];
   }
 
-  push(r: PendingRecord, now: number): void {
-    if (this.length === 0) this.waitingSince = now;
+  push(r: PendingRecord): void {
     // A queue that stands still must not keep whole read buffers alive for its few records.
     this.records.push(this.trouble ? detached(r) : r);
     this.bytes += r.size;
@@ -89,12 +86,11 @@ export class PartitionQueue {
   }
 
   /** Drops the first `n` records; returns their bytes. */
-  shift(n: number, now: number): number {
+  shift(n: number): number {
     let bytes = 0;
     for (let i = 0; i < n; i++) bytes += this.records[this.head + i].size;
     this.head += n;
     this.bytes -= bytes;
-    this.waitingSince = now;
     if (this.head === this.records.length) {
       this.records = [];
       this.head = 0;
