@@ -240,6 +240,8 @@ export class KafkaLab {
       if (format.status !== 0) throw new Error(`StorageTool: ${format.stdout}${format.stderr}`);
       brokers.push(
         new LabBroker(id, ports, brokerDir, [
+          // A test that is killed leaves no broker behind.
+          ...['setpriv', '--pdeathsig', 'KILL'],
           ...(options.prefix ?? []),
           'java',
           '-XX:+UseSerialGC',
