@@ -15,7 +15,16 @@ import type { Asker, Gathered } from './ask.ts';
 import { Child, FIRST_FD } from './child.ts';
 import type { CounterStore } from './counters.ts';
 import { planListens } from './listens.ts';
-import type { FromWorker, Listen, Question, SystemEvent, TappedEvent, ToWorker, WorkerStatus } from './messages.ts';
+import type {
+  FromWorker,
+  Listen,
+  Question,
+  SpeakerDecision,
+  SystemEvent,
+  TappedEvent,
+  ToWorker,
+  WorkerStatus,
+} from './messages.ts';
 import { chownTree, type Identity } from './privileges.ts';
 import { planShards } from './shards.ts';
 import { type Opened, openAll } from './sockets.ts';
@@ -63,6 +72,8 @@ interface Slot {
 
 export class Fleet {
   listens: Listen[] = [];
+  /** What the speaker last told a worker: all that is known of it where it runs in another container. */
+  decision: SpeakerDecision | undefined;
   /** Why the add-on is not there; undefined: it is. */
   nativeProblem: string | undefined;
   private readonly o: FleetOptions;
@@ -256,6 +267,7 @@ export class Fleet {
         slot.hard = m.hard;
         slot.usage = m.usage;
         slot.drops = m.drops;
+        if (m.decision) this.decision = m.decision;
         this.o.counters.update(`worker ${index}`, m.samples);
         return;
       case 'answer':

@@ -1,7 +1,10 @@
-/** The worker's end of the lease: a line of JSON to the speaker with each renewal. A speaker that is away is dialled again; a missed renewal is never caught up. */
+/**
+ * The worker's end of the lease: a line of JSON to the speaker with each renewal. A speaker that is away is dialled again; a missed renewal is
+ * never caught up. The speaker answers with its decision, and with the events it has to say, since it has no spool.
+ */
 import type { Clock } from '../core/clock.ts';
 import { connectUnix, type UnixPeer } from '../net/unix.ts';
-import type { Renewal } from './messages.ts';
+import type { FromSpeakerToWorker, Renewal } from './messages.ts';
 
 const REDIAL_MS = 100;
 
@@ -11,9 +14,11 @@ export class LeaseChannel {
   private peer: UnixPeer | undefined;
   private dialling = false;
   private closed = false;
+  private readonly onSaid: (m: FromSpeakerToWorker) => void;
 
   /** `path` undefined: there is no speaker. */
-  constructor(path: string | undefined, clock: Clock) {
+  constructor(path: string | undefined, clock: Clock, onSaid: (m: FromSpeakerToWorker) => void) {
+    this.onSaid = onSaid;
     this.path = path;
     this.clock = clock;
     this.dial();
@@ -45,7 +50,7 @@ export class LeaseChannel {
         return;
       }
       this.peer = r.value;
-      r.value.onMessage = () => {};
+      r.value.onMessage = (m) => this.onSaid(m as FromSpeakerToWorker);
       r.value.onClose = () => {
         this.peer = undefined;
         this.clock.setTimeout(() => this.dial(), REDIAL_MS);

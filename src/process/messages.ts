@@ -115,7 +115,7 @@ export type FromWorker =
   | { kind: 'bound'; boot: number }
   /** Nothing is read any more: the supervisor may close the sockets. */
   | { kind: 'closed' }
-  | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: number[] })
+  | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: number[]; decision?: SpeakerDecision })
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'lines'; text: string }
   | { kind: 'tapped'; events: TappedEvent[] }
@@ -152,6 +152,11 @@ export interface SpeakerDecision {
   grade: string;
   reasons: string[];
 }
+
+/** What comes back over the lease channel. */
+export type FromSpeakerToWorker =
+  | { kind: 'decision'; decision: SpeakerDecision }
+  | { kind: 'event'; event: SystemEvent };
 
 export type FromSpeaker =
   | { kind: 'up' }

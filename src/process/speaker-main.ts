@@ -7,10 +7,10 @@ import type { Addresses, AddressStore, InterfaceAddress } from '../lb/addresses.
 import { addressDriver } from '../net/address.ts';
 import { disableNative, loadNative } from '../net/native.ts';
 import { createDial } from '../net/tcp.ts';
-import { listenUnix } from '../net/unix.ts';
+import { listenUnix, type UnixPeer } from '../net/unix.ts';
 import { makeLogger } from '../telemetry/log.ts';
 import { Registry } from '../telemetry/registry.ts';
-import type { FromSpeaker, SpeakerInit, ToSpeaker } from './messages.ts';
+import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
 import { Speaker } from './speaker.ts';
 
 const BEAT_MS = 200;
@@ -57,6 +57,19 @@ process.on('message', (message) => {
   }
 });
 
+/** The channels over which somebody renewed a lease. */
+const workers = new Set<UnixPeer>();
+
+function tell(m: FromSpeakerToWorker): void {
+  for (const peer of workers) peer.send(m);
+}
+
+/** An event goes through a live worker; without one the supervisor keeps it until there is one. */
+function say(event: SystemEvent): void {
+  for (const peer of workers) if (peer.send({ kind: 'event', event } satisfies FromSpeakerToWorker)) return;
+  send({ kind: 'event', event });
+}
+
 async function run(init: SpeakerInit): Promise<void> {
   if (init.nativeProblem !== undefined) disableNative(init.nativeProblem);
   const { config } = init;
@@ -76,16 +89,19 @@ async function run(init: SpeakerInit): Promise<void> {
       dial: createDial({ native }),
       addresses: kernelAddresses(config.lb.interface),
       store: fileStore(),
-      onEvent: ({ ...data }) => send({ kind: 'event', event: { type: 'system.v1', data } }),
+      onEvent: ({ ...data }) => say({ type: 'system.v1', data }),
     });
     const channel = await listenUnix(
       init.socket,
       (peer) => {
         let worker: number | undefined;
         peer.onMessage = (renewal) => {
-          if (speaker!.renewal(renewal)) worker = (renewal as { worker: number }).worker;
+          if (!speaker!.renewal(renewal)) return;
+          worker = (renewal as { worker: number }).worker;
+          workers.add(peer);
         };
         peer.onClose = () => {
+          workers.delete(peer);
           if (worker !== undefined) speaker!.channelClosed(worker);
         };
       },
@@ -95,7 +111,9 @@ async function run(init: SpeakerInit): Promise<void> {
     await speaker.start();
     send({ kind: 'up' });
     const beat = (): void => {
-      send({ kind: 'beat', decision: speaker!.vipz(), samples: registry.snapshot() });
+      const decision = speaker!.vipz();
+      send({ kind: 'beat', decision, samples: registry.snapshot() });
+      tell({ kind: 'decision', decision });
       systemClock.setTimeout(beat, BEAT_MS);
     };
     beat();

@@ -330,8 +330,8 @@ export class Supervisor implements Admin {
     return reasons;
   }
 
-  vipz(): { code: number; grade: string } {
-    return this.decision;
+  vipz(): SpeakerDecision {
+    return this.speaker ? this.decision : (this.fleet?.decision ?? this.decision);
   }
 
   metrics(): Promise<string> {
@@ -375,7 +375,7 @@ export class Supervisor implements Admin {
   }
 
   async lb(): Promise<unknown> {
-    const base = { decision: this.decision, draining: this.draining };
+    const base = { decision: this.vipz(), draining: this.draining };
     if (!this.speaker) return base;
     const speaker = this.speaker;
     const g = await this.asker.ask<Record<string, unknown>>(

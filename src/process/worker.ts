@@ -31,7 +31,16 @@ import { ExportHost, QUARANTINE_DIR } from './export-host.ts';
 import { HealthMeter } from './health.ts';
 import { LeaseChannel } from './lease-channel.ts';
 import { Manifests } from './manifests.ts';
-import type { FromWorker, Question, Renewal, SystemEvent, ToWorker, WorkerInit, WorkerStatus } from './messages.ts';
+import type {
+  FromWorker,
+  Question,
+  Renewal,
+  SpeakerDecision,
+  SystemEvent,
+  ToWorker,
+  WorkerInit,
+  WorkerStatus,
+} from './messages.ts';
 import { dropTo } from './privileges.ts';
 import { TapPump } from './tap-pump.ts';
 
@@ -61,6 +70,8 @@ export class Worker {
   /** Resolves when `stop` has done its work. */
   readonly stopped: Promise<void>;
   private finish: () => void = () => {};
+  /** The speaker's last word on this node. */
+  private decision: SpeakerDecision | undefined;
   private opened = false;
   private readonly early: ToWorker[] = [];
   private counter = 0;
@@ -191,7 +202,10 @@ export class Worker {
       quota: this.quota,
       exporters: () => this.exports.progress,
     });
-    this.lease = new LeaseChannel(init.speakerSocket, clock);
+    this.lease = new LeaseChannel(init.speakerSocket, clock, (m) => {
+      if (m.kind === 'event') this.say(m.event);
+      else this.decision = m.decision;
+    });
     await this.manifests.recover(log);
     this.opened = true;
     for (const m of this.early.splice(0)) this.handle(m);
@@ -245,9 +259,18 @@ export class Worker {
     if (this.reported) {
       this.reported = false;
       const usage = this.spool.usage();
-      this.send({ ...renewal, samples: this.registry.snapshot(), usage, drops: this.collectors.drops() }, () => {
-        this.reported = true;
-      });
+      this.send(
+        {
+          ...renewal,
+          samples: this.registry.snapshot(),
+          usage,
+          drops: this.collectors.drops(),
+          decision: this.decision,
+        },
+        () => {
+          this.reported = true;
+        },
+      );
     }
     this.clock.setTimeout(() => this.beat(), this.config.lb.lease.interval);
   }
