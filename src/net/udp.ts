@@ -26,7 +26,7 @@ export interface UdpOptions {
   receiveBuffer?: number;
   /** Datagrams a batch; default 64. */
   slots?: number;
-  /** How long a batch may form, milliseconds; default 1. */
+  /** How long a batch may form, milliseconds; default 2. */
   waitMs?: number;
 }
 
@@ -91,7 +91,7 @@ class NativeUdpSocket implements UdpDriver {
     this.address = address;
     this.port = port;
     this.slots = options.slots ?? 64;
-    this.waitMs = options.waitMs ?? 1;
+    this.waitMs = options.waitMs ?? 2;
   }
 
   get kernelDrops(): number {

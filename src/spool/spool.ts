@@ -56,7 +56,7 @@ export interface SpoolOptions {
   exported?: Partial<Record<EventClass, Position>>;
   /** Default: a 64th of the shard's part of maxBytes, 1 to 64 MiB. */
   segmentBytes?: number;
-  /** Default 2: see ClassLogOptions. */
+  /** Default 5, which a record after a quiet moment does not wait: see ClassLogOptions. */
   commitIntervalMs?: number;
   random?: () => number;
 }
@@ -129,7 +129,7 @@ export class Spool implements SpoolWriter {
         site: o.site,
         node: o.node,
         segmentBytes,
-        commitIntervalMs: o.commitIntervalMs ?? 2,
+        commitIntervalMs: o.commitIntervalMs ?? 5,
         segments: recovery[cls].segments,
         nextNumber: recovery[cls].nextNumber,
         random: o.random,
