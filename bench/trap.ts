@@ -16,7 +16,7 @@ import { KafkaLab } from '../test/lab/kafka.ts';
 import { NODE } from '../test/lab/peers.ts';
 import { freePort, Tidegate } from '../test/lab/tidegate.ts';
 import { consume } from './lib/consume.ts';
-import { cpuSeconds, residentBytes, threadSeconds } from './lib/process.ts';
+import { cpuSeconds, memoryBytes, threadSeconds } from './lib/process.ts';
 import { type Translator, telegraf, telegrafConfig } from './lib/telegraf.ts';
 
 const { values: args } = parseArgs({
@@ -170,7 +170,7 @@ async function measure(s: Subject, steps: readonly number[], until: number): Pro
     result.steps.push({ asked, rate: Math.round(t.sent / t.seconds), lost });
     if (lost >= until) break;
   }
-  result.mib = residentBytes(s.pid) / 2 ** 20;
+  result.mib = memoryBytes(s.pid) / 2 ** 20;
   return result;
 }
 
@@ -225,7 +225,7 @@ try {
       lost: r.lost,
       'high rate/s': r.steps.at(-1)!.rate,
       'lost there': percent(r.steps.at(-1)!.lost),
-      'RSS MiB': r.mib.toFixed(0),
+      'PSS MiB': r.mib.toFixed(0),
     })),
   );
   for (const n of notes) console.log(n);

@@ -36,7 +36,7 @@ export function cpuSeconds(pid: number): number {
   return ticks / TICKS_PER_SECOND;
 }
 
-/** Resident bytes of a tree. */
+/** Resident bytes of a tree; what its processes share counts in each. */
 export function residentBytes(pid: number): number {
   let pages = 0;
   for (const p of tree(pid)) {
@@ -44,6 +44,19 @@ export function residentBytes(pid: number): number {
     if (s) pages += Number(s[21]);
   }
   return pages * 4096;
+}
+
+/** Bytes of memory of a tree; what its processes share (the program itself) counts once: PSS. */
+export function memoryBytes(pid: number): number {
+  let kib = 0;
+  for (const p of tree(pid)) {
+    try {
+      kib += Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${p}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return kib * 1024;
 }
 
 /** Seconds of CPU by thread of a tree: `pid/tid name`. */
