@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { residentBytes } from '../../bench/lib/process.ts';
+import { memoryBytes } from '../../bench/lib/process.ts';
 import { NODE, REPO } from './peers.ts';
 import { freePort, Tidegate } from './tidegate.ts';
 
@@ -34,7 +34,7 @@ describe('memory with Kafka away', () => {
       });
       const ended = new Promise((resolve) => sender.once('exit', resolve));
       const samples: number[] = [];
-      const timer = setInterval(() => samples.push(residentBytes(t!.proc.pid!)), (SECONDS * 1000) / 100);
+      const timer = setInterval(() => samples.push(memoryBytes(t!.proc.pid!)), (SECONDS * 1000) / 100);
       await ended;
       clearInterval(timer);
       const warm = samples.slice(Math.floor(samples.length / 5));
@@ -42,7 +42,7 @@ describe('memory with Kafka away', () => {
       const mean = (list: number[]): number => list.reduce((a, b) => a + b, 0) / list.length;
       const before = mean(warm.slice(0, half));
       const after = mean(warm.slice(half));
-      console.log(`resident: ${(before / 2 ** 20).toFixed(0)} MiB, then ${(after / 2 ** 20).toFixed(0)} MiB`);
+      console.log(`memory: ${(before / 2 ** 20).toFixed(0)} MiB, then ${(after / 2 ** 20).toFixed(0)} MiB`);
       expect(after).toBeLessThan(before * 1.1 + 64 * 2 ** 20);
     },
     (SECONDS + 300) * 1000,

