@@ -1,10 +1,15 @@
 /**
- * The two doors of an instance. The network door (`admin.listen`) answers probes and metrics and nothing else; the local door
- * (`admin.socket`) is the whole API, and file permission is its lock.
+ * The doors of an instance. `admin.listen` answers probes and metrics and nothing else. `admin.socket` is the whole API, and file permission is its
+ * lock. `admin.api` is the same API and a page over the network, and a token or a client certificate is its lock.
  */
 import { existsSync, unlinkSync } from 'node:fs';
+import { createServer as createHttp } from 'node:http';
+import { createServer as createHttps, type Server as HttpsServer } from 'node:https';
 import { connect } from 'node:net';
-import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import type { TLSSocket } from 'node:tls';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { type Access, type Actor, type AdminRole, includes, type Refusal } from './access.ts';
+import { PAGE, PAGE_CSP } from './page.ts';
 import type { Admin } from './types.ts';
 
 /** Of the network door: probes and scrapers are few. */
@@ -39,31 +44,7 @@ export async function openProbes(
 /** The API on a Unix socket. */
 export async function openApi(admin: Admin, path: string): Promise<{ close: () => Promise<void> }> {
   const app = Fastify({ logger: false, bodyLimit: 64 * 1024 });
-  app.get('/api/v1/status', async () => admin.status());
-  app.get('/api/v1/lb', async () => admin.lb());
-  app.get('/api/v1/spool', async () => admin.spool());
-  app.get('/api/v1/exporters', async () => admin.exporters());
-  app.get('/api/v1/config', async () => admin.configuration());
-  app.get('/api/v1/explain', async (q) => admin.explain(String((q.query as Record<string, unknown>).device ?? '')));
-  app.get('/metrics', async (_q, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await admin.metrics()),
-  );
-  app.post('/api/v1/lb/drain', async () => admin.drain('local'));
-  app.post('/api/v1/lb/undrain', async () => admin.undrain('local'));
-  app.get('/api/v1/tap', (q, reply) => {
-    const query = q.query as Record<string, string | undefined>;
-    reply.hijack();
-    reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    const end = admin.tap({ type: query.type, device: query.device }, (lines) => {
-      // A slow reader is never waited for: what does not fit is skipped and counted by the instance.
-      if (reply.raw.writableLength < 4 * 1024 * 1024) {
-        reply.raw.write(lines.join('\n').concat('\n'));
-        return true;
-      }
-      return false;
-    });
-    reply.raw.on('close', end);
-  });
+  routes(app, admin, () => LOCAL);
   plain(app);
   await clearStaleSocket(path);
   await app.ready();
@@ -76,6 +57,140 @@ export async function openApi(admin: Admin, path: string): Promise<{ close: () =
       if (existsSync(path)) unlinkSync(path);
     },
   };
+}
+
+/** PEM texts. */
+export interface TlsMaterial {
+  cert: string;
+  key: string;
+  /** Of client certificates. */
+  ca?: string;
+}
+
+/** The API and the page on `address:port`. `renew` takes renewed certificates over for new connections. */
+export async function openNetworkApi(
+  admin: Admin,
+  access: Access,
+  o: { address: string; port: number; tls?: TlsMaterial },
+): Promise<{ port: number; renew: (tls: TlsMaterial) => void; close: () => Promise<void> }> {
+  const { tls } = o;
+  const app = Fastify({
+    logger: false,
+    bodyLimit: 64 * 1024,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    serverFactory: (handler) => {
+      const limits = { requestTimeout: 30_000, headersTimeout: 10_000 };
+      if (tls === undefined) return createHttp(limits, handler);
+      // Somebody with a token has no certificate: whether the one given is good is looked at in each request.
+      const client = { requestCert: tls.ca !== undefined, rejectUnauthorized: false, handshakeTimeout: 10_000 };
+      return createHttps({ ...limits, ...tls, ...client }, handler);
+    },
+  });
+  app.server.maxConnections = MAX_CONNECTIONS;
+  app.addHook('onSend', async (_q, reply) => {
+    reply.headers(HEADERS);
+  });
+  app.get('/', async (_q, reply) =>
+    reply.header('content-security-policy', PAGE_CSP).type('text/html; charset=utf-8').send(PAGE),
+  );
+  routes(app, admin, (q) => access.login(q.ip, q.headers.authorization, subjectOf(q)));
+  plain(app);
+  await app.listen({ host: o.address, port: o.port });
+  const bound = app.server.address();
+  return {
+    port: typeof bound === 'object' && bound ? bound.port : o.port,
+    renew: (next) => (app.server as HttpsServer).setSecureContext(next),
+    close: async () => {
+      app.server.closeAllConnections();
+      await app.close();
+    },
+  };
+}
+
+const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' };
+
+/** The common name of a client certificate that client_ca signed. */
+function subjectOf(q: FastifyRequest): string | undefined {
+  const socket = q.raw.socket as Partial<TLSSocket>;
+  if (socket.authorized !== true) return undefined;
+  const name: unknown = socket.getPeerCertificate?.().subject?.CN;
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** Who comes over the socket. */
+const LOCAL: Actor = { name: 'local', role: 'admin' };
+
+/** Each may hold some megabytes for a slow reader. */
+const MAX_TAPS = 32;
+
+/** The API, the same behind every door. `authorize` says who asks. */
+function routes(app: FastifyInstance, admin: Admin, authorize: (q: FastifyRequest) => Actor | Refusal): void {
+  const actors = new WeakMap<FastifyRequest, Actor>();
+  const asks = (role: AdminRole) => ({
+    onRequest: async (q: FastifyRequest, reply: FastifyReply) => {
+      const actor = authorize(q);
+      if (actor === 'limited')
+        return reply.code(429).header('retry-after', '60').send({ error: 'too many wrong logins' });
+      if (typeof actor === 'string')
+        return reply
+          .code(401)
+          .header('www-authenticate', 'Bearer')
+          .send({ error: 'a token or client certificate is needed' });
+      if (!includes(actor, role))
+        return reply.code(403).send({ error: `needs the role ${role}; ${actor.name} is ${actor.role}` });
+      // A browser adds a client certificate to any page's request, but also says whose page it is.
+      if (q.method !== 'GET' && foreign(q)) return reply.code(403).send({ error: 'a request of another site' });
+      actors.set(q, actor);
+    },
+  });
+  const who = (q: FastifyRequest): Actor => actors.get(q)!;
+  app.get('/api/v1/me', asks('viewer'), async (q) => who(q));
+  app.get('/api/v1/status', asks('viewer'), async () => admin.status());
+  app.get('/api/v1/lb', asks('viewer'), async () => admin.lb());
+  app.get('/api/v1/spool', asks('viewer'), async () => admin.spool());
+  app.get('/api/v1/exporters', asks('viewer'), async () => admin.exporters());
+  app.get('/api/v1/config', asks('admin'), async () => admin.configuration());
+  app.get('/api/v1/explain', asks('viewer'), async (q) => admin.explain(parameter(q, 'device') ?? ''));
+  app.get('/metrics', asks('viewer'), async (_q, reply) =>
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await admin.metrics()),
+  );
+  app.post('/api/v1/lb/drain', asks('operator'), async (q) => admin.drain(who(q).name));
+  app.post('/api/v1/lb/undrain', asks('operator'), async (q) => admin.undrain(who(q).name));
+  let taps = 0;
+  app.get('/api/v1/tap', asks('viewer'), (q, reply) => {
+    if (taps >= MAX_TAPS) {
+      reply.code(503).send({ error: `${MAX_TAPS} already follow` });
+      return;
+    }
+    taps++;
+    reply.hijack();
+    reply.raw.writeHead(200, { ...HEADERS, 'content-type': 'application/x-ndjson' });
+    reply.raw.flushHeaders();
+    const end = admin.tap({ type: parameter(q, 'type'), device: parameter(q, 'device') }, (lines) => {
+      // A slow reader is never waited for: what does not fit is skipped and counted by the instance.
+      if (reply.raw.writableLength < 4 * 1024 * 1024) {
+        reply.raw.write(lines.join('\n').concat('\n'));
+        return true;
+      }
+      return false;
+    });
+    reply.raw.on('close', () => {
+      taps--;
+      end();
+    });
+  });
+}
+
+function foreign(q: FastifyRequest): boolean {
+  const { origin, host } = q.headers;
+  return origin !== undefined && origin.replace(/^https?:\/\//, '') !== host;
+}
+
+/** A query parameter that stands there once. */
+function parameter(q: FastifyRequest, name: string): string | undefined {
+  const value = (q.query as Record<string, unknown>)[name];
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** The file is made inside listen: with this mask nobody else can open it in between. */

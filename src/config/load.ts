@@ -97,6 +97,12 @@ function finish(
     if (e.tls) e.tls = { ...e.tls, ca: at(e.tls.ca), cert: at(e.tls.cert), key: at(e.tls.key) };
     if (e.sasl) e.sasl = { ...e.sasl, token_file: at(e.sasl.token_file) };
   }
+  const tls = config.admin.api?.tls;
+  if (tls) {
+    tls.cert = resolve(base, tls.cert);
+    tls.key = resolve(base, tls.key);
+    if (tls.client_ca !== undefined) tls.client_ca = resolve(base, tls.client_ca);
+  }
   // Without a durable exporter the events would go nowhere visible: print them, unless told otherwise.
   const hasDurable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');
   if (!hasDurable && config.export.exporters.stdout === undefined)

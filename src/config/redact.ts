@@ -4,11 +4,15 @@ export const SECRET = /^(password|passphrase|secret|token|key_passphrase|communi
 
 export function redact(value: unknown, key = ''): unknown {
   if (Array.isArray(value))
-    return key === 'communities' ? value.map((v) => ({ ...(v as object), name: '***' })) : value.map((v) => redact(v));
+    return key === 'communities'
+      ? value.map((v) => ({ ...(v as object), name: '***' }))
+      : value.map((v) => redact(v, key));
   if (typeof value === 'object' && value !== null)
     return Object.fromEntries(
       Object.entries(value).map(([k, v]) => [k, SECRET.test(k) && v !== undefined ? '***' : redact(v, k)]),
     );
+  // A token written where its mapping should stand.
+  if (key === 'tokens' && value !== undefined) return '***';
   // A private key given inline, whatever its key is called.
   if (typeof value === 'string' && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(value)) return '***';
   return value;

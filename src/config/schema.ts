@@ -5,17 +5,12 @@ import { bgpCollectorConfig } from '../collectors/bgp/config.ts';
 import { bmpConfig } from '../collectors/bmp/config.ts';
 import { gnmiConfig } from '../collectors/gnmi/config.ts';
 import { snmpTrapConfig } from '../collectors/snmp-trap/config.ts';
-import { parseEndpoint } from '../core/ip.ts';
 import { exportConfig } from '../export/config.ts';
 import { lbConfig } from '../lb/config.ts';
+import { adminConfig } from './admin.ts';
 import { sizeOr } from './fields.ts';
 
 const name = z.string().regex(/^[A-Za-z0-9._-]{1,63}$/, 'letters, digits, dot, dash and underscore, at most 63');
-
-const endpoint = z
-  .string()
-  .refine((s) => parseEndpoint(s) !== undefined, 'ADDR:PORT such as 127.0.0.1:9600, or [V6]:PORT')
-  .transform((s) => parseEndpoint(s)!);
 
 /** A collector's section may be empty (`bmp:`): all its defaults. */
 const section = <T extends z.ZodType>(schema: T) => z.preprocess((v) => (v === null ? {} : v), schema).optional();
@@ -54,13 +49,7 @@ export const configSchema = z.strictObject({
     .refine((s) => s.low_water < s.high_water, 'low_water below high_water')
     .refine((s) => s.max_bytes >= 16 * 2 ** 20, 'max_bytes of at least 16MiB')
     .prefault({}),
-  admin: z
-    .strictObject({
-      listen: endpoint.prefault('127.0.0.1:9600'),
-      speaker_listen: endpoint.prefault('127.0.0.1:9601'),
-      socket: z.string().min(1).max(100).default('admin.sock'),
-    })
-    .prefault({}),
+  admin: adminConfig.prefault({}),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
 });
 

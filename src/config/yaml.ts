@@ -1,7 +1,7 @@
 /** YAML with line numbers, variables in scalars, and errors an operator can act on. */
 import { isMap, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
-import { SECRET } from './redact.ts';
+import { redact, SECRET } from './redact.ts';
 
 export interface ConfigProblem {
   file: string;
@@ -121,6 +121,9 @@ function expand(text: string, v: Variables): { text: string; problem?: string } 
   return problem === undefined ? { text: out } : { text: out, problem };
 }
 
+/** Below these a value may be a secret in the wrong place; `key` may be PEM text. */
+const SECRET_PATH = /^(communities|tokens|key)$/;
+
 /** Zod's issues as problems: file, line, what stands there, what is allowed, the nearest key. */
 export function problemsOf(doc: YamlDocument, error: z.ZodError, schema: z.ZodType): ConfigProblem[] {
   const out: ConfigProblem[] = [];
@@ -160,8 +163,7 @@ export function problemsOf(doc: YamlDocument, error: z.ZodError, schema: z.ZodTy
         line: doc.lineOf(path),
         path: path.join('.'),
         message: issue.code === 'custom' ? `must be ${issue.message}` : issue.message,
-        // `key` may be PEM text.
-        value: path.some((k) => k === 'communities' || k === 'key' || SECRET.test(String(k))) ? undefined : value,
+        value: path.some((k) => SECRET_PATH.test(String(k)) || SECRET.test(String(k))) ? undefined : redact(value),
         allowed: issue.code === 'invalid_value' ? issue.values.join(', ') : undefined,
       });
     }

@@ -12,8 +12,7 @@
  * same index inherits them with everything the kernel queued meanwhile.
  */
 import { mkdirSync } from 'node:fs';
-import { join, parse, resolve } from 'node:path';
-import { openApi, openProbes } from '../admin/http.ts';
+import { resolve } from 'node:path';
 import { MetricsPage } from '../admin/metrics.ts';
 import type { Admin } from '../admin/types.ts';
 import { redact } from '../config/redact.ts';
@@ -29,6 +28,7 @@ import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
 import { Child } from './child.ts';
 import { CounterStore } from './counters.ts';
+import { forChildren, openDoors } from './doors.ts';
 import { explain } from './explain.ts';
 import { CHILDREN_FILE, Fleet } from './fleet.ts';
 import { takeLock } from './lock.ts';
@@ -36,6 +36,7 @@ import type { FromSpeaker, Listen, RefusalAnswer, SpeakerDecision, TapFilter, To
 import { awaitOrphans } from './orphans.ts';
 import { type Identity, lookUpUser } from './privileges.ts';
 import { RateMeter } from './rate.ts';
+import { StartError } from './start-error.ts';
 import { Taps } from './tap.ts';
 
 export type Role = 'all' | 'ingest' | 'speaker';
@@ -53,15 +54,6 @@ export interface SupervisorOptions {
   print: (text: string, onDrain: () => void) => boolean;
   inventory: InventoryEntry[];
   cores: number;
-}
-
-/** Start-up that cannot go on: the message says what to do. `exit` is the process's exit code. */
-export class StartError extends Error {
-  readonly exit: number;
-  constructor(message: string, exit: number) {
-    super(message);
-    this.exit = exit;
-  }
 }
 
 const SPEAKER_SILENCE_MS = 1_000;
@@ -181,7 +173,7 @@ export class Supervisor implements Admin {
 
   private async startWorkers(dataDir: string): Promise<void> {
     const fleet = new Fleet({
-      config: () => this.config,
+      config: () => forChildren(this.config),
       inventory: () => this.inventory,
       clock: this.o.clock,
       log: this.o.log,
@@ -224,7 +216,7 @@ export class Supervisor implements Admin {
       onFork: (send) =>
         send({
           kind: 'init',
-          config: this.config,
+          config: forChildren(this.config),
           dataDir,
           workers: this.fleet?.size ?? 0,
           socket: SPEAKER_SOCKET,
@@ -294,21 +286,8 @@ export class Supervisor implements Admin {
   private adminAddress: string | undefined;
 
   private async openAdmin(): Promise<void> {
-    const { admin } = this.config;
-    const listen = this.o.role === 'speaker' ? admin.speaker_listen : admin.listen;
-    if (listen !== undefined) {
-      try {
-        const probes = await openProbes(this, listen.address, listen.port);
-        this.adminAddress = formatEndpoint(listen.address, probes.port);
-        this.closers.push(probes.close);
-      } catch (e) {
-        throw new StartError(`admin.listen ${formatEndpoint(listen.address, listen.port)}: ${(e as Error).message}`, 1);
-      }
-    }
-    const { dir, base } = parse(admin.socket);
-    const socket = this.o.role === 'speaker' ? join(dir, `speaker-${base}`) : admin.socket;
-    const api = await openApi(this, socket);
-    this.closers.push(api.close);
+    const doors = { admin: this, role: this.o.role, clock: this.o.clock, log: this.o.log, registry: this.registry };
+    this.adminAddress = await openDoors({ ...doors, config: this.config.admin, closers: this.closers });
   }
 
   private listens(): Listen[] {
@@ -456,7 +435,7 @@ export class Supervisor implements Admin {
   /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
   reconfigure(config: Config): void {
     this.config = config;
-    this.fleet?.tellAll({ kind: 'reconfigure', config });
+    this.fleet?.tellAll({ kind: 'reconfigure', config: forChildren(config) });
   }
 
   /** The speaker is another container: the lease tells it first to announce worse, then to withdraw, while the workers still read. */

@@ -81,6 +81,11 @@ export const METRICS = {
   // Processes
   tidegate_worker_up: { type: 'gauge', help: '1 while the worker renews its lease', labels: ['worker'] },
   tidegate_worker_restarts_total: { type: 'counter', help: 'Restarts of a worker', labels: ['worker'] },
+  tidegate_admin_login_failures_total: {
+    type: 'counter',
+    help: 'Requests to admin.api without a valid login: missing, wrong, or limited after too many wrong ones',
+    labels: ['reason'],
+  },
   tidegate_build_info: { type: 'gauge', help: 'Always 1; the version is a label', labels: ['version'] },
   // Load balancer
   tidegate_lb_grade: { type: 'gauge', help: '2 full, 1 degraded, 0 dead' },
