@@ -230,9 +230,9 @@ export class BmpMachine {
       peer = this.peers.get(key);
     }
     if (!peer) {
-      const { address, distinguisher, type, bgpId } = peerIdentity(m.peer);
-      // FRR says Peer Down after every failed attempt to connect; a peer that never was up cannot go down.
-      if (m.kind === 'peer-down' && bgpId === '0.0.0.0') return;
+      // FRR says Peer Down after every failed attempt to connect, of a peer that was up before with its identifier: what is not up cannot go down.
+      if (m.kind === 'peer-down') return;
+      const { address, distinguisher, type } = peerIdentity(m.peer);
       const detail = distinguisher === undefined ? `${type} ${address}` : `${type} ${address} ${distinguisher}`;
       out.push({ kind: 'refuse', code: 'unknown-peer', detail });
       return;
