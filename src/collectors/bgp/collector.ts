@@ -20,6 +20,8 @@ const CAPABILITIES: Capability[] = [
   { name: 'multiprotocol', afi: 2, safi: 1 },
   { name: 'route-refresh' },
   { name: 'extended-message' },
+  // RFC 4724 section 3: without a family it says only that we know End-of-RIB, which routers send to no other neighbour.
+  { name: 'graceful-restart', restarted: false, notification: false, time: 0, families: [] },
 ];
 
 /** A peer connects to us; how long its attempts are apart is its affair. Only the machine wants a number. */
