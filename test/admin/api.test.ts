@@ -16,7 +16,10 @@ import { loadConfig } from '../../src/config/load.ts';
 import { redact } from '../../src/config/redact.ts';
 import { formatProblem } from '../../src/config/yaml.ts';
 import { ManualClock } from '../../src/core/clock.ts';
-import { forChildren } from '../../src/process/doors.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { type DoorOptions, forChildren, openDoors } from '../../src/process/doors.ts';
+import { StartError } from '../../src/process/start-error.ts';
+import { Registry } from '../../src/telemetry/registry.ts';
 
 const TOKEN = { viewer: 'viewer-0123456789', operator: 'operator-0123456789', admin: 'admin-0123456789' };
 
@@ -316,6 +319,36 @@ describe('TLS', () => {
     d.renew({ cert: pem('server2.pem'), key: pem('server2.key') });
     expect(await trusting('server2.pem')).toBe(200);
     await expect(trusting('server.pem')).rejects.toThrow(/self-signed/);
+  });
+});
+
+describe('what the supervisor opens', () => {
+  const open = async (role: DoorOptions['role'], api: object) => {
+    const at = { address: '127.0.0.1', port: 0 };
+    const registry = new Registry();
+    const logged: Record<string, unknown>[] = [];
+    const log = { ...silentLog, info: (fields: object) => void logged.push(fields as Record<string, unknown>) };
+    const config = { listen: at, speaker_listen: at, socket: join(dir, 'doors.sock') } as DoorOptions['config'];
+    config.api = { listen: at, tokens: [], certificates: [], ...api };
+    await openDoors({ admin: new FakeAdmin(), config, role, clock: new ManualClock(), log, registry, closers });
+    return { registry, address: logged[0]?.address as string | undefined };
+  };
+
+  it('counts failed logins', async () => {
+    const { registry, address } = await open('all', {});
+    const port = Number(address!.split(':')[1]);
+    await ask(port, '/api/v1/me');
+    await ask(port, '/api/v1/me', bearer('wrong-0123456789'));
+    const counted = registry.snapshot().filter((m) => m[0] === 'tidegate_admin_login_failures_total');
+    expect(counted.map((m) => m[2])).toEqual([1, 1]);
+  });
+
+  it('names the file it cannot read, and a speaker on its own opens nothing', async () => {
+    const failed = open('all', { tls: { cert: join(dir, 'none.pem'), key: 'k' } });
+    await expect(failed).rejects.toThrow(StartError);
+    await expect(failed).rejects.toThrow(/admin\.api\.tls\.cert: .*none\.pem/);
+    for (const close of closers.splice(0)) await close();
+    expect((await open('speaker', {})).address).toBeUndefined();
   });
 });
 
