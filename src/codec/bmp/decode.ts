@@ -12,6 +12,7 @@
 import type { Buffer } from 'node:buffer';
 import { Reader } from '../../core/bytes.ts';
 import { DecodeError, isDecodeError } from '../../core/result.ts';
+import { BGP_HEADER_LENGTH, MESSAGE_OPEN } from '../bgp/constants.ts';
 import { frameBgp } from '../bgp/frame.ts';
 import { bmpFramer } from './frame.ts';
 import { STATS } from './names.ts';
@@ -121,9 +122,21 @@ function readPeerUp(r: Reader, peer: PeerHeader): BmpMessage | DecodeError {
   return { kind: 'peer-up', peer, localAddress, localPort, remotePort, sentOpen, receivedOpen, tlvs };
 }
 
+/**
+ * An OPEN that is a header alone: so FRR says that it has not kept the message (FRRouting pull request 23398). The peer's routes can be read
+ * without it.
+ */
+export function isBareOpen(buf: Buffer, pos: number): boolean {
+  return buf.readUInt16BE(pos + 16) === BGP_HEADER_LENGTH && buf[pos + 18] === MESSAGE_OPEN;
+}
+
 function readPdu(r: Reader): Buffer | DecodeError {
   const length = frameBgp(r.buf, r.pos, r.end);
-  if (isDecodeError(length)) return new DecodeError(length.code, r.pos + length.offset, length.layer);
+  if (isDecodeError(length)) {
+    // `length` is found when the marker is right and the header whole.
+    if (length.code === 'length' && isBareOpen(r.buf, r.pos)) return r.bytes(BGP_HEADER_LENGTH);
+    return new DecodeError(length.code, r.pos + length.offset, length.layer);
+  }
   if (length === 0 || length > r.left) return new DecodeError('truncated', r.pos, 'bmp.peer-up');
   return r.bytes(length);
 }

@@ -10,7 +10,7 @@ import { Buffer } from 'node:buffer';
 import { decodeBgp, INITIAL_CONTEXT } from '../../codec/bgp/message.ts';
 import type { BgpContext, OpenMessage } from '../../codec/bgp/types.ts';
 import { monitoringContext, omitsPathIds, withoutPathIds } from '../../codec/bmp/context.ts';
-import { decodeBmp } from '../../codec/bmp/decode.ts';
+import { decodeBmp, isBareOpen } from '../../codec/bmp/decode.ts';
 import { MIRROR_INFO, MIRROR_PDU, mirrorInformation } from '../../codec/bmp/names.ts';
 import { peerIdentity, peerKey, type RibView, ribView } from '../../codec/bmp/peer.ts';
 import { type BmpMessage, FLAG_F, PEER_LOC_RIB, type PeerHeader, type PeerUp } from '../../codec/bmp/types.ts';
@@ -180,7 +180,7 @@ export class BmpMachine {
     const received = readOpen(m.receivedOpen);
     const error = isDecodeError(sent) ? sent : isDecodeError(received) ? received : undefined;
     // A router is known by the identifier it presents to its peers; a Loc-RIB's OPENs have it too.
-    if (!isDecodeError(sent) && sent.bgpId !== '0.0.0.0') {
+    if (sent && !isDecodeError(sent) && sent.bgpId !== '0.0.0.0') {
       this.identify(undefined, this.router.bgp_id ?? sent.bgpId, out);
     }
     const identity = peerIdentity(m.peer);
@@ -367,7 +367,9 @@ function routerIdentity(r: RouterJson): string {
   return r.name ?? r.address;
 }
 
-function readOpen(pdu: Buffer): OpenMessage | DecodeError {
+/** Undefined: a header alone, in the place of an OPEN that the router has not kept. */
+function readOpen(pdu: Buffer): OpenMessage | undefined | DecodeError {
+  if (isBareOpen(pdu, 0)) return undefined;
   const m = decodeBgp(pdu, INITIAL_CONTEXT);
   if (isDecodeError(m)) return m;
   return m.kind === 'open' ? m : new DecodeError('tag', 18, 'bgp.header');

@@ -32,7 +32,7 @@ interface InputLine {
   closed?: 'session-lost' | 'shutdown';
   initiation?: Parameters<typeof bmp.encodeInitiation>[0];
   termination?: Parameters<typeof bmp.encodeTermination>[0];
-  peerUp?: { peer: bmp.PeerInput; localAddress: string; sent: OpenLine; received: OpenLine; tlvs?: TlvLine[] };
+  peerUp?: { peer: bmp.PeerInput; localAddress: string; sent: OpenLine; received: OpenLine | 'bare'; tlvs?: TlvLine[] };
   update?: { peer: bmp.PeerInput; addPath?: string[]; eor?: string } & UpdateParts;
   peerDown?: {
     peer: bmp.PeerInput;
@@ -47,7 +47,8 @@ type Line = { about: string } | { in: InputLine } | { out: object };
 
 const tlvs = (list: TlvLine[] | undefined) => list?.map((t) => ({ type: t.type, value: Buffer.from(t.hex, 'hex') }));
 
-function open(o: OpenLine): Buffer {
+function open(o: OpenLine | 'bare'): Buffer {
+  if (o === 'bare') return Buffer.from(`${'ff'.repeat(16)}001301`, 'hex');
   return encodeOpen({ holdTime: 90, ...o, capabilities: [...(o.capabilities ?? []), { name: 'as4', asn: o.asn }] });
 }
 
