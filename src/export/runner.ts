@@ -124,6 +124,9 @@ export class ExportRunner {
     while (this.olderLeft.length > 0 && !this.ended) {
       const dir = this.olderLeft[0];
       if (durable.length > 0) {
+        // A device may have been on another worker's shard in the generation before this one: that one goes first, whoever drains it.
+        await this.olderGone(dir);
+        if (this.ended) return;
         log.info({ shard: dir }, 'delivering what an earlier number of workers left');
         this.older = durable.map((e) => this.open(e, dir, true));
         await this.until(() => this.older.every((s) => s.shard.drained()));
@@ -136,14 +139,18 @@ export class ExportRunner {
       this.olderLeft.shift();
       log.info({ shard: dir }, 'an older shard is drained and removed');
     }
-    const spoolDir = dirname(dirname(init.shard));
-    const generation = Number(basename(dirname(init.shard)));
-    while (!this.ended && durable.length > 0 && !olderGenerationsGone(fs, spoolDir, generation))
-      await this.pause(OLDER_POLL_MS);
+    if (durable.length > 0) await this.olderGone(init.shard);
     if (this.ended) return;
     for (const e of durable) this.current.push(this.open(e, init.shard, false));
     this.currentOpen = true;
     this.wake?.();
+  }
+
+  /** Resolves when every shard of a generation before that of `shard` is drained and removed, by whichever worker. */
+  private async olderGone(shard: string): Promise<void> {
+    const generation = dirname(shard);
+    while (!this.ended && !olderGenerationsGone(this.o.fs, dirname(generation), Number(basename(generation))))
+      await this.pause(OLDER_POLL_MS);
   }
 
   private open(exporter: Exporter, dir: string, old: boolean): OpenShard {
