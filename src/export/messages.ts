@@ -45,4 +45,6 @@ export type FromExport =
   | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: Record<string, unknown>; msg: string }
   /** `clean`: nothing durable was left undelivered. */
   | { kind: 'stopped'; clean: boolean }
+  /** A client library let an error fall; its client was built again. */
+  | { kind: 'contained'; message: string }
   | { kind: 'fatal'; message: string };

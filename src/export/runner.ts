@@ -22,6 +22,8 @@ const PROGRESS_MS = 200;
 const CHECKPOINT_MS = 500;
 const OLDER_POLL_MS = 200;
 const SHOWN_MS = 1000;
+/** A library that fails all the time gets a new client this often at most. */
+const REBUILD_MS = 1000;
 
 interface OpenShard {
   exporter: Exporter;
@@ -56,6 +58,7 @@ export class ExportRunner {
   private readonly damaged = new Set<string>();
   private timer: TimerHandle | undefined;
   private lastCheckpoint = 0;
+  private rebuilding = false;
   private currentOpen = false;
   private stopping = false;
   private ended = false;
@@ -93,6 +96,17 @@ export class ExportRunner {
         return;
       default:
     }
+  }
+
+  /** A client library let an error fall: nobody knows what state it is in, so it begins anew. The lanes keep what was in flight and send it again. */
+  contained(message: string): void {
+    this.o.send({ kind: 'contained', message });
+    if (this.rebuilding || this.ended) return;
+    this.rebuilding = true;
+    for (const e of this.exporters) e.rebuild?.();
+    this.o.clock.setTimeout(() => {
+      this.rebuilding = false;
+    }, REBUILD_MS);
   }
 
   private build(): Exporter[] {

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { realFs } from '../spool/fs.ts';
+import { contain, errorText } from './contain.ts';
 import type { FromExport, ToExport } from './messages.ts';
 import { ExportRunner } from './runner.ts';
 
@@ -32,7 +33,11 @@ port.on('message', (m: ToExport) => {
     }
     runner?.handle(m);
   } catch (e) {
-    send({ kind: 'fatal', message: e instanceof Error ? (e.stack ?? e.message) : String(e) });
+    send({ kind: 'fatal', message: errorText(e) });
   }
+});
+contain(process, {
+  contained: (message) => (runner ? runner.contained(message) : send({ kind: 'fatal', message })),
+  fatal: (message) => send({ kind: 'fatal', message }),
 });
 send({ kind: 'loaded' });

@@ -54,6 +54,8 @@ export interface Exporter {
   progress(): ExporterProgress;
   /** Called when what `progress` says may have changed what is waited for (`drained`). */
   onChange: () => void;
+  /** Its client library is in an unknown state: a new client, and what was in flight is sent again. */
+  rebuild?(): void;
   close(): Promise<void>;
 }
 

@@ -133,6 +133,13 @@ export class ExportHost {
         this.ended = true;
         void this.thread.terminate().then(() => this.stopped());
         return;
+      case 'contained':
+        this.log.error(
+          { error: m.message },
+          'a client library let an error fall; its client is built again, nothing is lost',
+        );
+        if (this.o) this.o.metrics.handle('tidegate_export_contained_total').value++;
+        return;
       case 'fatal':
         this.failed(m.message);
         return;

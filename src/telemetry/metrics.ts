@@ -78,6 +78,10 @@ export const METRICS = {
     labels: ['exporter'],
   },
   tidegate_export_up: { type: 'gauge', help: '1 while the exporter can deliver', labels: ['exporter'], merge: 'min' },
+  tidegate_export_contained_total: {
+    type: 'counter',
+    help: 'Errors a Kafka client library let fall; the client was built again and nothing was lost',
+  },
   // Processes
   tidegate_worker_up: { type: 'gauge', help: '1 while the worker renews its lease', labels: ['worker'] },
   tidegate_worker_restarts_total: { type: 'counter', help: 'Restarts of a worker', labels: ['worker'] },

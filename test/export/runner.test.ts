@@ -60,7 +60,13 @@ function kafkaExporter(kafka: FakeKafka): Exporter {
   });
 }
 
-function run(kafka: FakeKafka, spool: Spool, generation: number, olderShards: string[] = []) {
+function run(
+  kafka: FakeKafka,
+  spool: Spool,
+  generation: number,
+  olderShards: string[] = [],
+  exporters = [kafkaExporter(kafka)],
+) {
   const sent: FromExport[] = [];
   const init: ExportInit = {
     kind: 'init',
@@ -74,7 +80,6 @@ function run(kafka: FakeKafka, spool: Spool, generation: number, olderShards: st
     ends: Object.fromEntries(EVENT_CLASSES.map((c) => [c, spool.durableEnd(c)])) as Record<EventClass, Position>,
     tty: false,
   };
-  const exporters = [kafkaExporter(kafka)];
   const runner = new ExportRunner({
     init,
     clock: fastClock(20),
@@ -170,6 +175,83 @@ describe('export runner', () => {
     await rest.stopped(0);
     await spool.close();
     await other.close();
+  });
+
+  it('a shard of an older generation waits for every shard of the generations before it', async () => {
+    const kafka = new FakeKafka();
+    const shard = (g: number, w: number) => join(dir, 'spool', String(g), String(w));
+    for (const [g, w] of [
+      [1, 0],
+      [1, 1],
+      [2, 0],
+    ]) {
+      const old = await openSpool(g, w);
+      for (let i = 0; i < 20; i++) put(old, `g${g}w${w}-${i}`, 'k');
+      await old.flush();
+      await old.close();
+    }
+    const spool = await openSpool(3);
+    kafka.topic(TOPIC, 2);
+    // This worker drains the shard of generation 2 and nothing of generation 1.
+    const later = run(kafka, spool, 3, [shard(2, 0)]);
+    put(spool, 'now', 'k');
+    await spool.flush();
+    const looked = () => later.sent.filter((m) => m.kind === 'progress').length;
+    await until(() => looked() >= 5, 'it has looked');
+    expect(ids(kafka)).toEqual([]);
+    const firstSpool = await openSpool(4, 0);
+    const first = run(kafka, firstSpool, 4, [shard(1, 0)]);
+    await until(() => !existsSync(shard(1, 0)), 'the first shard of generation 1');
+    const before = looked();
+    await until(() => looked() >= before + 5, 'it has looked again');
+    // One shard of generation 1 is left: the one of generation 2 still waits.
+    expect(ids(kafka)).toEqual(Array.from({ length: 20 }, (_, i) => `g1w0-${i}`));
+    const secondSpool = await openSpool(4, 1);
+    const second = run(kafka, secondSpool, 4, [shard(1, 1)]);
+    await until(() => ids(kafka).length >= 61, 'everything');
+    expect(ids(kafka).slice(20)).toEqual([
+      ...Array.from({ length: 20 }, (_, i) => `g1w1-${i}`),
+      ...Array.from({ length: 20 }, (_, i) => `g2w0-${i}`),
+      'now',
+    ]);
+    expect(await later.stopped()).toMatchObject({ clean: true });
+    await first.stopped(0);
+    await second.stopped(0);
+    for (const s of [spool, firstSpool, secondSpool]) await s.close();
+  });
+
+  it('an error the client library lets fall is told, and with a new client everything arrives', async () => {
+    const kafka = new FakeKafka();
+    kafka.topic(TOPIC, 1);
+    // A library in an unknown state: the first client answers metadata and then nothing.
+    let made = 0;
+    const exporter = new KafkaExporter({
+      name: 'kafka',
+      config: kafkaConfig.parse({ brokers: ['127.0.0.1:1'], compression: 'none' }),
+      node: 'edge-1',
+      worker: 0,
+      clock: fastClock(20),
+      log: silentLog,
+      client: () => {
+        const real = kafka.client();
+        return made++ === 0 ? { ...real, produce: () => new Promise(() => {}) } : real;
+      },
+      quarantine: { file: 'q', put() {}, putRaw() {}, close() {} },
+    });
+    const spool = await openSpool(1);
+    const { runner, sent, stopped } = run(kafka, spool, 1, [], [exporter]);
+    for (let i = 0; i < 10; i++) put(spool, `a${i}`);
+    await spool.flush();
+    await until(() => sent.filter((m) => m.kind === 'progress').length >= 3, 'it has tried');
+    expect(ids(kafka)).toEqual([]);
+    runner.contained('TypeError: of the library');
+    runner.contained('TypeError: again at once');
+    await until(() => ids(kafka).length >= 10, 'delivered');
+    expect(ids(kafka)).toEqual(Array.from({ length: 10 }, (_, i) => `a${i}`));
+    expect(made).toBe(2);
+    expect(sent.filter((m) => m.kind === 'contained')).toHaveLength(2);
+    expect(await stopped()).toMatchObject({ clean: true });
+    await spool.close();
   });
 
   it('stops at the deadline with Kafka away, and the spool has what is left', async () => {

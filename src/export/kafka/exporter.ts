@@ -17,6 +17,7 @@ import { makeClient } from './make-client.ts';
 import { Producer, type SendResult } from './producer.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { PendingRecord } from './queue.ts';
+import { RebuildableClient } from './rebuild.ts';
 import { BatchEncoder } from './record-batch.ts';
 import type { KafkaState } from './state.ts';
 
@@ -47,6 +48,7 @@ export class KafkaExporter implements Exporter {
   private readonly o: KafkaExporterOptions;
   private readonly encoder: BatchEncoder;
   private readonly producer: Producer;
+  private readonly client: RebuildableClient;
   private readonly letters: DeadLetters;
   private readonly watch: FileWatch;
   private readonly shards = new Set<KafkaShard>();
@@ -66,8 +68,9 @@ export class KafkaExporter implements Exporter {
     const { config } = o;
     this.encoder = new BatchEncoder(new HeaderTemplates(o.node), config.compression);
     const topics = EVENT_TYPES.map((t) => topicOf(config, t.type));
+    this.client = new RebuildableClient(() => makeClient(`${o.node}-${o.worker}`, config, o.client));
     this.producer = new Producer({
-      client: makeClient(`${o.node}-${o.worker}`, config, o.client),
+      client: this.client,
       encoder: this.encoder,
       clock: o.clock,
       topics: [...new Set(topics)],
@@ -92,6 +95,11 @@ export class KafkaExporter implements Exporter {
     this.shards.add(shard);
     shard.onClose = () => this.shards.delete(shard);
     return shard;
+  }
+
+  rebuild(): void {
+    this.client.rebuild();
+    this.producer.refresh();
   }
 
   progress(): ExporterProgress {
