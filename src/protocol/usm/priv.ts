@@ -1,0 +1,61 @@
+/**
+ * Privacy.
+ *
+ *   DES-CBC   key: octets 1..8 of the localised key; pre-IV: 9..16; IV = pre-IV XOR salt; the last block is filled up   RFC 3414 section 8
+ *   AES-CFB   IV = engineBoots (32 bits) | engineTime (32 bits) | salt (64 bits); no filling                              RFC 3826 section 3
+ *
+ * The salt is msgPrivacyParameters, 8 octets in both.
+ */
+import { Buffer } from 'node:buffer';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { PRIV } from './algorithms.ts';
+import type { LocalKeys } from './keys.ts';
+
+export const SALT_LENGTH = 8;
+const BLOCK = 8;
+
+type PrivKey = NonNullable<LocalKeys['priv']>;
+
+const iv16 = Buffer.alloc(16);
+const iv8 = Buffer.alloc(8);
+
+function initialisation(key: PrivKey, boots: number, time: number, salt: Uint8Array): Buffer {
+  if (key.preIv !== undefined) {
+    for (let i = 0; i < BLOCK; i++) iv8[i] = key.preIv[i] ^ salt[i];
+    return iv8;
+  }
+  iv16.writeUInt32BE(boots, 0);
+  iv16.writeUInt32BE(time, 4);
+  iv16.set(salt, 8);
+  return iv16;
+}
+
+/** The plaintext, or undefined where salt or data have a length no sender of this protocol makes (RFC 3414 section 8.3.2, RFC 3826 section 3.1.4). */
+export function decrypt(
+  key: PrivKey,
+  boots: number,
+  time: number,
+  salt: Uint8Array,
+  data: Uint8Array,
+): Buffer | undefined {
+  if (salt.length !== SALT_LENGTH) return undefined;
+  const des = key.preIv !== undefined;
+  if (data.length === 0 || (des && data.length % BLOCK !== 0)) return undefined;
+  const d = createDecipheriv(PRIV[key.protocol].cipher, key.key, initialisation(key, boots, time, salt));
+  if (des) d.setAutoPadding(false);
+  return d.update(data);
+}
+
+export function encrypt(key: PrivKey, boots: number, time: number, salt: Uint8Array, data: Uint8Array): Buffer {
+  const c = createCipheriv(PRIV[key.protocol].cipher, key.key, initialisation(key, boots, time, salt));
+  if (key.preIv === undefined) return c.update(data);
+  c.setAutoPadding(false);
+  const filled = Buffer.alloc(Math.ceil(data.length / BLOCK) * BLOCK);
+  filled.set(data);
+  return c.update(filled);
+}
+
+/** Octets that may follow a decrypted ScopedPDU. */
+export function paddingOf(key: PrivKey): number {
+  return key.preIv === undefined ? 0 : BLOCK;
+}
