@@ -82,6 +82,14 @@ export class EventPipeline implements Pipeline {
     return this.pausedAt !== undefined;
   }
 
+  /** Brings the time in which sockets are paused up to date, while they still are: call it with each renewal. */
+  measurePause(): void {
+    if (this.pausedAt === undefined) return;
+    const now = this.o.nowMs();
+    this.pausedTime.value += (now - this.pausedAt) / 1000;
+    this.pausedAt = now;
+  }
+
   onResume(fn: () => void): void {
     this.resumers.push(fn);
   }
@@ -144,7 +152,7 @@ export class EventPipeline implements Pipeline {
     this.o.onDurable(cls, end);
     this.ledger.spooled(cls, seq, this.hasDurableExporter);
     if (this.pausedAt !== undefined && this.o.spool.unsyncedBytes <= this.o.maxUnsyncedBytes / 2) {
-      this.pausedTime.value += (this.o.nowMs() - this.pausedAt) / 1000;
+      this.measurePause();
       this.pausedAt = undefined;
       for (const fn of this.resumers) fn();
     }

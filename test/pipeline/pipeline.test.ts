@@ -46,6 +46,7 @@ let spool: MemorySpool;
 let registry: Registry;
 let refused: Set<ShedKind>;
 let crcs: [EventClass, number, number][];
+let now = 0;
 
 function pipeline(durable = true, maxUnsynced = 1e9): EventPipeline {
   return new EventPipeline({
@@ -59,7 +60,7 @@ function pipeline(durable = true, maxUnsynced = 1e9): EventPipeline {
     accepts: (kind) => !refused.has(kind),
     onRecord: (cls, seq, crc) => crcs.push([cls, seq, crc]),
     onDurable: () => {},
-    nowMs: () => 0,
+    nowMs: () => now,
   });
 }
 
@@ -68,6 +69,7 @@ beforeEach(() => {
   registry = new Registry();
   refused = new Set();
   crcs = [];
+  now = 0;
 });
 
 describe('an event on its way into the spool', () => {
@@ -173,6 +175,23 @@ describe('a slow disk', () => {
     expect(p.paused).toBe(true);
     spool.sync('alarm');
     expect([p.paused, resumed]).toEqual([false, 1]);
+  });
+
+  it('the time of a pause counts while it lasts, and once', () => {
+    const p = pipeline(true, 1000);
+    const seconds = () => registry.handle('tidegate_backpressure_seconds_total').value;
+    p.measurePause();
+    expect(seconds()).toBe(0);
+    p.emit(draft({ data: { text: 'x'.repeat(2000) } }));
+    now += 3000;
+    p.measurePause();
+    expect(seconds()).toBe(3);
+    now += 2000;
+    spool.sync('alarm');
+    expect([p.paused, seconds()]).toEqual([false, 5]);
+    now += 1000;
+    p.measurePause();
+    expect(seconds()).toBe(5);
   });
 });
 
