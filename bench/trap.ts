@@ -3,9 +3,10 @@
  * floor (a bare datagram receiver and the bare Kafka client), on one broker in one run. Then the rate at which the peer loses half, what
  * the others lose there, and the latency from wire to readable in Kafka at half load.
  *
- *   node bench/trap.ts [--rate 8000] [--seconds 6] [--translator netsnmp|gosmi] [--only tidegate,telegraf,floor] [--linger 20ms] [--profile DIR]
+ *   node bench/trap.ts [--rate 8000] [--seconds 6] [--translator netsnmp|gosmi] [--only tidegate,telegraf,floor] [--linger 20ms] [--warm 6] [--threads] [--profile DIR]
  *
- * `--profile` writes CPU profiles of tidegate's processes and threads into a folder, and prints the CPU of each thread a trap.
+ * `--threads` prints the CPU of each thread a trap; `--profile` does so too and writes CPU profiles of tidegate's processes and threads
+ * into a folder. `--warm`: seconds at the rate before anything is measured.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -26,6 +27,8 @@ const { values: args } = parseArgs({
     translator: { type: 'string', default: 'netsnmp' },
     linger: { type: 'string' },
     profile: { type: 'string' },
+    threads: { type: 'boolean', default: false },
+    warm: { type: 'string', default: '6' },
     only: { type: 'string', default: 'telegraf,tidegate,floor' },
   },
 });
@@ -153,11 +156,11 @@ interface Result {
 async function measure(s: Subject, steps: readonly number[], until: number): Promise<Result> {
   // Warm: connections, JIT, topic metadata, OIDs.
   await through(s, RATE / 4, RATE);
-  await through(s, RATE, RATE * 2);
+  await through(s, RATE, RATE * Number(args.warm));
   const before = cpuSeconds(s.pid);
   const threads = threadSeconds(s.pid);
   const { sent, arrived } = await through(s, RATE, COUNT);
-  if (args.profile)
+  if (args.profile || args.threads)
     for (const [name, seconds] of threadSeconds(s.pid)) {
       const us = ((seconds - (threads.get(name) ?? 0)) * 1e6) / arrived;
       if (us >= 0.2) console.log(`${s.name}, ${name}: ${us.toFixed(1)} µs/trap`);

@@ -125,12 +125,19 @@ export class EventPipeline implements Pipeline {
     }
     this.appended.value += length;
     this.o.onRecord(cls, seq, crc32(this.scratch.subarray(valueAt, length)));
-    if (receipt) this.ledger.add(cls, seq, receipt);
+    if (receipt) {
+      this.ledger.add(cls, seq, receipt);
+      this.o.spool.hurry(cls);
+    }
     this.count(draft.type);
     if (this.tap) this.tap({ type: draft.type, device: draft.device, id, at, json });
     if (this.pausedAt === undefined && this.o.spool.unsyncedBytes > this.o.maxUnsyncedBytes)
       this.pausedAt = this.o.nowMs();
     return true;
+  }
+
+  batchDone(): boolean {
+    return this.o.spool.writeOut();
   }
 
   /** The exporter has these: their receipts are complete. */

@@ -7,6 +7,11 @@ export interface Pipeline {
    * receipt is never called (an inform goes unanswered, a session closes).
    */
   emit(draft: Draft, receipt?: Receipt): boolean;
+  /**
+   * A collector calls it after each batch of datagrams: what it emitted is given to the kernel, so that the death of the process does
+   * not lose it. False where some of it still is in memory alone.
+   */
+  batchDone(): boolean;
   /** Would an event of this kind be taken now? Asked before a session is accepted or work is done for nothing. */
   accepts(kind: ShedKind): boolean;
   /** True while more than `max_unsynced_bytes` wait for fdatasync: stream collectors stop reading until `onResume`. */

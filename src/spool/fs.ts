@@ -19,6 +19,8 @@ export interface SpoolFs {
   openWrite(path: string): Promise<number>;
   /** Writes at `position`; resolves to the number of bytes taken, which may be fewer than asked. */
   write(fd: number, buf: Buffer, offset: number, length: number, position: number): Promise<number>;
+  /** The same at once, for what the next round makes durable. */
+  writeSync(fd: number, buf: Buffer, offset: number, length: number, position: number): number;
   fdatasync(fd: number): Promise<void>;
   truncate(fd: number, size: number): Promise<void>;
   close(fd: number): Promise<void>;
@@ -65,6 +67,7 @@ export const realFs: SpoolFs = {
     new Promise((resolve, reject) => {
       nodeFs.write(fd, buf, offset, length, position, (e, n) => (e ? reject(e) : resolve(n)));
     }),
+  writeSync: (fd, buf, offset, length, position) => nodeFs.writeSync(fd, buf, offset, length, position),
   fdatasync: (fd) => new Promise((resolve, reject) => nodeFs.fdatasync(fd, done(resolve, reject))),
   truncate: (fd, size) => new Promise((resolve, reject) => nodeFs.ftruncate(fd, size, done(resolve, reject))),
   close: (fd) => new Promise((resolve, reject) => nodeFs.close(fd, done(resolve, reject))),
@@ -116,9 +119,16 @@ export async function mkdirDurable(fs: SpoolFs, dir: string): Promise<void> {
   await fs.fsyncDir(parent);
 }
 
-/** Writes all of `buf` from `position` on; a write that takes nothing counts as a full disk. */
-export async function writeAll(fs: SpoolFs, fd: number, buf: Buffer, length: number, position: number): Promise<void> {
-  for (let done = 0; done < length; ) {
+/** Writes `buf[from..length)`, byte 0 of it belonging at `position`; a write that takes nothing counts as a full disk. */
+export async function writeAll(
+  fs: SpoolFs,
+  fd: number,
+  buf: Buffer,
+  length: number,
+  position: number,
+  from = 0,
+): Promise<void> {
+  for (let done = from; done < length; ) {
     const n = await fs.write(fd, buf, done, length - done, position + done);
     if (n <= 0) throw Object.assign(new Error('ENOSPC: the write took no byte'), { code: 'ENOSPC' });
     done += n;

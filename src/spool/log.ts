@@ -1,6 +1,7 @@
 /**
  * The log of one class: appends gather in memory, and one round at a time writes them and waits for fdatasync. Whatever arrives
- * during a round goes into the next one (group commit).
+ * during a round goes into the next one (group commit). `writeOut` hands what gathered to the kernel before its round comes, so that a
+ * process that is killed takes nothing with it; durable it is only after the round's fdatasync.
  *
  * After a failed write or fdatasync the file is never written again: the kernel may have dropped the pages it could not write and
  * report success the next time. The records not yet reported go, from memory, to a new segment whose header names the first of them;
@@ -36,6 +37,8 @@ export interface ClassLogOptions {
   segmentBytes: number;
   /** Rounds begin at least this many milliseconds apart: it trades latency for fewer syncs. 0 is no wait. */
   commitIntervalMs: number;
+  /** The same where somebody waits for the answer (`hurry`). */
+  urgentIntervalMs: number;
   /** What recovery found. */
   segments: SegmentInfo[];
   nextNumber: number;
@@ -60,6 +63,8 @@ interface Active {
 const INITIAL_BUFFER = 256 * 1024;
 /** A buffer that a burst made larger than this is given back when it is empty. */
 const KEPT_BUFFER = 8 * 1024 * 1024;
+/** While a round takes longer than this, nothing is written from the loop that reads the sockets. */
+const SLOW_ROUND_MS = 100;
 /** This much is never kept waiting for `commitIntervalMs`. */
 const LARGE_BATCH = 1024 * 1024;
 
@@ -80,15 +85,20 @@ export class ClassLog {
   /** Appends go here; at the start of a round the two buffers change places. */
   private pending: Buffer = Buffer.allocUnsafeSlow(INITIAL_BUFFER);
   private pendingLength = 0;
+  /** Bytes of `pending` that are in the active file already, from `pendingAt` on. */
+  private pendingWritten = 0;
+  private pendingAt = 0;
   private pendingSince = 0;
   private batch: Buffer = Buffer.allocUnsafeSlow(INITIAL_BUFFER);
   private batchLength = 0;
   private batchSince = 0;
   private batchLast = 0;
+  private batchWritten = 0;
 
   private running = false;
   private scheduled = false;
   private timer: TimerHandle | undefined;
+  private urgent = false;
   private lastStart = Number.NEGATIVE_INFINITY;
   private closing = false;
   private waiters: { seq: number; resolve: () => void }[] = [];
@@ -143,6 +153,39 @@ export class ClassLog {
     this.pendingLength = writeRecord(this.pending, at, this.seed, seq, sec, nsec, payload);
     if (!this.running && (!this.scheduled || (this.timer && this.pendingLength >= LARGE_BATCH))) this.schedule();
     return seq;
+  }
+
+  /** Somebody waits for what was just appended: its round comes after `urgentIntervalMs`. */
+  hurry(): void {
+    if (this.urgent || this.pendingLength === 0) return;
+    this.urgent = true;
+    if (this.timer === undefined || this.failure !== undefined || this.running) return;
+    this.cancelTimer();
+    this.schedule();
+  }
+
+  /**
+   * Gives what was appended to the kernel. False where it is in this process' memory alone: while a segment changes, and while the
+   * disk refuses. Errors are left to the round, which meets them too.
+   */
+  writeOut(): boolean {
+    const from = this.pendingWritten;
+    const length = this.pendingLength - from;
+    // What is before it in the file has to be there first.
+    if (this.batchWritten < this.batchLength) return false;
+    if (length === 0) return true;
+    const { active } = this;
+    // A disk that takes its time must not stop the loop that reads the sockets.
+    const slow = this.running && this.o.clock.nowMs() - this.lastStart > SLOW_ROUND_MS;
+    if (!active || slow || this.failure !== undefined || this.pendingAt + this.pendingLength > this.o.segmentBytes)
+      return false;
+    try {
+      const taken = this.o.fs.writeSync(active.fd, this.pending, from, length, this.pendingAt + from);
+      this.pendingWritten += Math.max(0, taken);
+    } catch {
+      return false;
+    }
+    return this.pendingWritten === this.pendingLength;
   }
 
   /** Resolves when everything appended so far is durable; while the disk refuses, it waits. */
@@ -214,7 +257,8 @@ export class ClassLog {
 
   private schedule(): void {
     if (this.failure !== undefined || this.closing) return;
-    const wait = this.lastStart + this.o.commitIntervalMs - this.o.clock.nowMs();
+    const { commitIntervalMs, urgentIntervalMs } = this.o;
+    const wait = this.lastStart + (this.urgent ? urgentIntervalMs : commitIntervalMs) - this.o.clock.nowMs();
     if (wait <= 0 || this.pendingLength >= LARGE_BATCH) {
       this.cancelTimer();
       this.start();
@@ -253,7 +297,10 @@ export class ClassLog {
     this.running = true;
     while (this.batchLength > 0 || this.pendingLength > 0) {
       this.lastStart = this.o.clock.nowMs();
-      if (this.batchLength === 0) this.swap();
+      if (this.batchLength === 0) {
+        this.writeOut();
+        this.swap();
+      }
       let failed: { error: unknown } | undefined;
       try {
         await this.commit();
@@ -280,6 +327,10 @@ export class ClassLog {
     this.batchLength = this.pendingLength;
     this.batchSince = this.pendingSince;
     this.batchLast = this.lastSeq;
+    this.batchWritten = this.pendingWritten;
+    this.pendingWritten = 0;
+    this.pendingAt += this.batchLength;
+    this.urgent = false;
     this.pending = empty.length > KEPT_BUFFER ? Buffer.allocUnsafeSlow(INITIAL_BUFFER) : empty;
     this.pendingLength = 0;
   }
@@ -287,13 +338,16 @@ export class ClassLog {
   private async commit(): Promise<void> {
     const { fs, clock } = this.o;
     let active = this.active;
-    if (active && active.info.end + this.batchLength > this.o.segmentBytes && active.count > 0) {
+    // What is in the file already stays there: a segment may grow a little over its size.
+    const roll = this.batchWritten === 0 && active !== undefined && active.count > 0;
+    if (roll && active && active.info.end + this.batchLength > this.o.segmentBytes) {
       await this.seal();
       active = undefined;
     }
     active ??= await this.begin();
     const { info, fd } = active;
-    await writeAll(fs, fd, this.batch, this.batchLength, info.end);
+    await writeAll(fs, fd, this.batch, this.batchLength, info.end, this.batchWritten);
+    this.batchWritten = this.batchLength;
     const before = clock.nowMs();
     await fs.fdatasync(fd);
     this.o.onSyncTime((clock.nowMs() - before) / 1000);
@@ -310,6 +364,7 @@ export class ClassLog {
     this.failure = undefined;
     this.backoff.reset();
     this.batchLength = 0;
+    this.batchWritten = 0;
     this.syncedSeq = this.batchLast;
     const { number, end } = this.active!.info;
     this.end = { segment: number, offset: end };
@@ -356,6 +411,7 @@ export class ClassLog {
     this.segments.push(info);
     this.totalBytes += bytes;
     this.active = { info, fd, headerLength: bytes, count: 0, digest: 0 };
+    this.pendingAt = bytes + this.batchLength;
     this.o.onRoll();
     return this.active;
   }
@@ -384,6 +440,8 @@ export class ClassLog {
     if (!this.active) return;
     const { info, fd, count } = this.active;
     this.active = undefined;
+    this.batchWritten = 0;
+    this.pendingWritten = 0;
     await this.o.fs.close(fd).catch(() => {});
     if (count > 0) return;
     this.segments.splice(this.segments.indexOf(info), 1);

@@ -56,8 +56,10 @@ export interface SpoolOptions {
   exported?: Partial<Record<EventClass, Position>>;
   /** Default: a 64th of the shard's part of maxBytes, 1 to 64 MiB. */
   segmentBytes?: number;
-  /** Default 5, which a record after a quiet moment does not wait: see ClassLogOptions. */
+  /** Default 20, which a record after a quiet moment does not wait: see ClassLogOptions. */
   commitIntervalMs?: number;
+  /** Default 5, at most commitIntervalMs. */
+  urgentIntervalMs?: number;
   random?: () => number;
 }
 
@@ -117,6 +119,7 @@ export class Spool implements SpoolWriter {
     const syncSeconds = o.metrics?.histogram('tidegate_spool_sync_seconds');
     const syncErrors = o.metrics?.handle('tidegate_spool_sync_errors_total') ?? { value: 0 };
     const log = o.log ?? silentLog;
+    const commitIntervalMs = o.commitIntervalMs ?? 20;
     this.logs = {} as Record<EventClass, ClassLog>;
     for (const cls of EVENT_CLASSES) {
       this.logs[cls] = new ClassLog({
@@ -129,7 +132,8 @@ export class Spool implements SpoolWriter {
         site: o.site,
         node: o.node,
         segmentBytes,
-        commitIntervalMs: o.commitIntervalMs ?? 5,
+        commitIntervalMs,
+        urgentIntervalMs: Math.min(commitIntervalMs, o.urgentIntervalMs ?? 5),
         segments: recovery[cls].segments,
         nextNumber: recovery[cls].nextNumber,
         random: o.random,
@@ -182,6 +186,16 @@ export class Spool implements SpoolWriter {
 
   append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number {
     return this.logs[cls].append(sec, nsec, payload);
+  }
+
+  hurry(cls: EventClass): void {
+    this.logs[cls].hurry();
+  }
+
+  writeOut(): boolean {
+    let all = true;
+    for (const log of this.all) if (!log.writeOut()) all = false;
+    return all;
   }
 
   durableEnd(cls: EventClass): Position {

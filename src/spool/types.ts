@@ -33,6 +33,13 @@ export interface SpoolWriter {
    * -1, with nothing queued, where the payload is longer than MAX_PAYLOAD (32 MiB) or the spool is closed.
    */
   append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number;
+  /** Somebody waits for the last record of this class: make it durable soon. */
+  hurry(cls: EventClass): void;
+  /**
+   * Gives everything appended to the kernel, so that the death of this process does not lose it. Called after each batch of datagrams.
+   * False where some of it is in memory alone: a segment changes, or the disk is slow or refuses.
+   */
+  writeOut(): boolean;
   /** Called after each fdatasync: every record of `cls` up to and including `seq` is durable; readers may read up to `end`. */
   onSynced: (cls: EventClass, seq: number, end: Position) => void;
   /** An exporter's low-water mark of a class: nothing before it is needed by any durable exporter. Drives retention and fill. */

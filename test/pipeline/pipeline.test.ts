@@ -23,6 +23,7 @@ class MemorySpool {
     this.unsyncedBytes += payload.length;
     return seq;
   }
+  hurry(): void {}
   sync(cls: EventClass): void {
     this.unsyncedBytes = 0;
     this.onSynced(cls, this.seqs.get(cls) ?? 0, { segment: 1, offset: 1 });

@@ -242,6 +242,28 @@ export class FaultyFs implements SpoolFs {
     return some;
   }
 
+  writeSync(fd: number, buf: Buffer, offset: number, length: number, position: number): number {
+    const f = this.fd(fd);
+    if (this.dead) throw fail('EIO', 'the process is gone');
+    this.trace.push(`writeSync ${fd}`);
+    const bytes = Buffer.from(buf.subarray(offset, offset + length));
+    const last = ++this.count >= this.cutAt;
+    const code = last ? undefined : this.fault('write', this.count);
+    const room = this.capacity - this.used();
+    const taken = Math.min(length, Math.max(0, room + Math.max(0, f.cache.length - position)));
+    if (last || code || taken === 0) {
+      this.put(f, bytes.subarray(0, Math.floor(this.random() * taken)), position);
+      if (last) {
+        this.dead = true;
+        this.die();
+      }
+      throw fail(code ?? 'ENOSPC', 'write');
+    }
+    const some = taken > 1 && this.random() < 0.05 ? 1 + Math.floor(this.random() * (taken - 1)) : taken;
+    this.put(f, bytes.subarray(0, some), position);
+    return some;
+  }
+
   private put(f: FileNode, bytes: Buffer, position: number): void {
     if (bytes.length === 0) return;
     if (position + bytes.length > f.cache.length) {

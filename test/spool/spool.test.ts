@@ -54,7 +54,7 @@ describe('group commit', () => {
       'fsyncDir',
       'write',
       'fdatasync',
-      'write',
+      'writeSync',
       'fdatasync',
     ]);
     expect([spool.unsyncedBytes, spool.waitingSince]).toEqual([0, undefined]);
@@ -99,6 +99,50 @@ describe('group commit', () => {
     expect(reported).toEqual([1, 2]);
   });
 
+  test('a record that somebody waits for has its round earlier', async () => {
+    const fs = newFs();
+    const clock = new ManualClock();
+    const spool = await Spool.open(options(fs, BOOT, { clock, commitIntervalMs: 20, urgentIntervalMs: 5 }));
+    const reported: number[] = [];
+    spool.onSynced = (_, seq) => reported.push(seq);
+    clock.advance(30);
+    for (let i = 0; i < 2; i++) {
+      fill(spool, 1);
+      await ticks(50);
+    }
+    clock.advance(5);
+    await ticks(50);
+    expect(reported).toEqual([1]);
+    fill(spool, 1);
+    spool.hurry('alarm');
+    await ticks(50);
+    expect(reported).toEqual([1, 3]);
+    fill(spool, 1);
+    clock.advance(5);
+    await ticks(50);
+    expect(reported).toEqual([1, 3]);
+    clock.advance(15);
+    await ticks(50);
+    expect(reported).toEqual([1, 3, 4]);
+  });
+
+  test('what was given to the kernel is written once', async () => {
+    const fs = newFs();
+    const clock = new ManualClock();
+    const spool = await Spool.open(options(fs, BOOT, { clock, commitIntervalMs: 20 }));
+    fill(spool, 1);
+    expect(spool.writeOut()).toBe(false);
+    await spool.flush();
+    fs.trace.length = 0;
+    fill(spool, 2);
+    expect(spool.writeOut()).toBe(true);
+    expect(spool.writeOut()).toBe(true);
+    clock.advance(20);
+    await spool.flush();
+    expect(fs.trace.map((t) => t.split(' ')[0])).toEqual(['writeSync', 'fdatasync']);
+    expect(readAll(reader(fs, spool.durableEnd('alarm'))).map((r) => r.seq)).toEqual([1, 2, 3]);
+  });
+
   test('a payload beyond the limit is not taken, and costs no seq', async () => {
     const spool = await Spool.open(options(newFs(), BOOT));
     expect(spool.append('alarm', 1, 1, Buffer.alloc(32 * 1024 * 1024 + 1))).toBe(-1);
@@ -121,7 +165,7 @@ describe('a failing disk', () => {
     await spool.flush();
     expect(spool.failure).toBeUndefined();
     expect(fs.trace.map((t) => t.split(' ')[0])).toEqual([
-      'write',
+      'writeSync',
       'fdatasync',
       'create',
       'write',

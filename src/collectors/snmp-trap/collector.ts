@@ -21,6 +21,7 @@ import type { BoundUdp, Collector, CollectorContext } from '../collector.ts';
 import { Access } from './access.ts';
 import type { AckMode, SnmpTrapConfig } from './config.ts';
 import { type InformEffect, type InformInput, InformMachine } from './machine.ts';
+import { type Meaning, meaningOf } from './meaning.ts';
 import { informId, normalise, type Origin } from './normalise.ts';
 import { SourceTable } from './sources.ts';
 
@@ -76,9 +77,18 @@ export class SnmpTrapCollector implements Collector {
   private droppedAt = Number.NEGATIVE_INFINITY;
   private stopped = false;
   private onIdle: (() => void) | undefined;
+  /** What notifications mean from here on; replaced when MIBs or alarm rules change. */
+  meaning: Meaning;
 
-  constructor(config: SnmpTrapConfig, sockets: readonly BoundTrapSocket[], ctx: CollectorContext) {
+  /** `meaning`: names and alarms; default the built-in facts and no alarm. */
+  constructor(
+    config: SnmpTrapConfig,
+    sockets: readonly BoundTrapSocket[],
+    ctx: CollectorContext,
+    meaning: Meaning = meaningOf([]),
+  ) {
     this.ctx = ctx;
+    this.meaning = meaning;
     this.config = config;
     this.access = new Access(config.communities);
     this.machine = new InformMachine(limitsOf(config));
@@ -110,6 +120,7 @@ export class SnmpTrapCollector implements Collector {
     for (const l of this.listeners) {
       l.bound.socket.start((batch, count) => {
         for (let i = 0; i < count; i++) this.receive(l, batch[i]);
+        this.ctx.pipeline.batchDone();
       });
     }
     this.pollDrops();
@@ -205,7 +216,7 @@ export class SnmpTrapCollector implements Collector {
       device: source.device,
     };
     if (pdu.pdu === 'inform') this.receiveInform(l, d, envelope, pdu, notification, origin);
-    else this.ctx.pipeline.emit(normalise(d.data, envelope.version, 'trap', notification, origin));
+    else this.ctx.pipeline.emit(normalise(d.data, envelope.version, 'trap', notification, origin, this.meaning));
   }
 
   private receiveInform(l: Listener, d: Datagram, envelope: Envelope, pdu: Pdu, n: Notification, origin: Origin): void {
@@ -227,7 +238,7 @@ export class SnmpTrapCollector implements Collector {
             port: d.sourcePort,
             local: Buffer.from(d.destination),
           });
-          const draft = normalise(d.data, 'v2c', 'inform', n, origin);
+          const draft = normalise(d.data, 'v2c', 'inform', n, origin, this.meaning);
           draft.id = id;
           const taken = this.ctx.pipeline.emit(draft, receipt);
           if (!taken) this.inform({ kind: 'shed', id });

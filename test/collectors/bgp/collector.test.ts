@@ -48,6 +48,7 @@ class Station {
             this.drafts.push(JSON.parse(JSON.stringify(draft)));
             return true;
           },
+          batchDone: () => true,
           accepts: () => this.accepting,
           get paused() {
             return station.paused;

@@ -30,6 +30,10 @@ class FakePipeline implements Pipeline {
     seen.push(draft);
     return true;
   }
+  batchDone(): boolean {
+    return true;
+  }
+
   accepts(): boolean {
     return this.open;
   }

@@ -29,6 +29,10 @@ export class RecordingPipeline implements Pipeline {
     this.drafts.push(draft);
     return true;
   }
+  batchDone(): boolean {
+    return true;
+  }
+
   accepts(kind: ShedKind): boolean {
     return !this.full.has(kind);
   }

@@ -69,6 +69,7 @@ function rig(config: object, o: { durable?: boolean; ack?: AckMode; countedDrops
           emitted.push({ draft, receipt });
           return true;
         },
+        batchDone: () => true,
         accepts: () => true,
         paused: false,
         onResume() {},
