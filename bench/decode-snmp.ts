@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { decodeEnvelope, decodePdu } from '../src/codec/snmp/decode.ts';
 import { notificationOf } from '../src/codec/snmp/rfc3584.ts';
+import { meaningOf } from '../src/collectors/snmp-trap/meaning.ts';
 import { normalise, type Origin } from '../src/collectors/snmp-trap/normalise.ts';
 import { systemClock } from '../src/core/clock.ts';
 import { isDecodeError } from '../src/core/result.ts';
@@ -20,6 +21,8 @@ const origin: Origin = {
   device: { id: 'default|192.0.2.1', name: '192.0.2.1' },
 };
 
+const meaning = meaningOf([]);
+
 function decode(): ReturnType<typeof decodePdu> {
   const envelope = decodeEnvelope(datagram);
   return isDecodeError(envelope) ? envelope : decodePdu(datagram, envelope);
@@ -28,7 +31,7 @@ function decode(): ReturnType<typeof decodePdu> {
 function whole(): number {
   const pdu = decode();
   if (isDecodeError(pdu)) throw new Error(pdu.code);
-  return JSON.stringify(normalise(datagram, 'v2c', 'trap', notificationOf(pdu)!, origin).data).length;
+  return JSON.stringify(normalise(datagram, 'v2c', 'trap', notificationOf(pdu)!, origin, meaning).data).length;
 }
 
 const ROUNDS = 7;

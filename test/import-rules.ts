@@ -12,6 +12,7 @@ const ROOMS: { room: string; may: string[] }[] = [
   { room: 'core/', may: [] },
   { room: 'event/', may: ['core/'] },
   { room: 'codec/', may: ['core/'] },
+  { room: 'mib/', may: ['core/', 'codec/'] },
   { room: 'protocol/', may: ['codec/', 'core/', 'event/'] },
   { room: 'telemetry/', may: ['core/', 'event/'] },
   { room: 'rib/', may: ['core/', 'codec/'] },
@@ -24,7 +25,16 @@ const ROOMS: { room: string; may: string[] }[] = [
     // One entry for each collector, so that none imports another: see roomOf.
     room: 'collectors/*/',
     may: [
-      ...['codec/', 'protocol/', 'event/', 'core/', 'telemetry/', 'config/fields.ts', 'collectors/collector.ts'],
+      ...[
+        'codec/',
+        'protocol/',
+        'mib/',
+        'event/',
+        'core/',
+        'telemetry/',
+        'config/fields.ts',
+        'collectors/collector.ts',
+      ],
       ...types('pipeline', 'net', 'inventory'),
     ],
   },
@@ -34,7 +44,10 @@ const ROOMS: { room: string; may: string[] }[] = [
   { room: 'net/', may: ['core/', 'codec/', 'telemetry/', 'config/fields.ts'] },
   {
     room: 'config/',
-    may: ['core/', 'event/', 'telemetry/', 'inventory/', 'export/config.ts', 'lb/config.ts', 'collectors/*/config.ts'],
+    may: [
+      ...['core/', 'event/', 'telemetry/', 'inventory/', 'mib/', 'export/config.ts', 'lb/config.ts'],
+      ...['collectors/*/config.ts', 'collectors/snmp-trap/alarm-rules.ts'],
+    ],
   },
   {
     room: 'admin/',
@@ -255,7 +268,8 @@ function checkOuter(file: string, name: string): string | undefined {
     .join('/');
   const only = SOCKET_LIBRARIES[library] ?? PACKAGES[library];
   if (only && !fitsAny(file, only)) return `${library} stands only in ${only.join(', ')}`;
-  if (/^(core|codec|protocol|event|spool|pipeline|rib)\//.test(file) && !only) return 'this room has no dependencies';
+  if (/^(core|codec|mib|protocol|event|spool|pipeline|rib)\//.test(file) && !only)
+    return 'this room has no dependencies';
   return undefined;
 }
 

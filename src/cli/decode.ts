@@ -6,6 +6,7 @@ import { describeGnmi } from '../codec/gnmi/describe.ts';
 import { isCapture, readCapture, tcpStreams } from '../codec/pcap.ts';
 import { describeSnmp } from '../codec/snmp/describe.ts';
 import { isDecodeError } from '../core/result.ts';
+import { builtinNaming } from '../mib/builtin.ts';
 import { type CliContext, CliError, EXIT } from './context.ts';
 import { jsonOption } from './options.ts';
 
@@ -64,7 +65,7 @@ export function decodeInput(protocol: Protocol, bytes: Buffer): Decoded[] {
     else streams.push(...tcpStreams(captured).map((s) => s.parts));
   } else if (protocol === 'bmp' || protocol === 'bgp') streams.push([bytes]);
   else datagrams.push(bytes);
-  if (protocol === 'snmp') return datagrams.map((d) => describeSnmp(d) as Decoded);
+  if (protocol === 'snmp') return datagrams.map((d) => describeSnmp(d, builtinNaming()) as Decoded);
   if (protocol === 'gnmi') return datagrams.map((d) => wrap(describeGnmi(d)));
   const describe = protocol === 'bmp' ? describeBmp : describeBgp;
   return streams.flatMap((parts) => describe(Buffer.concat(parts)) as Decoded[]);

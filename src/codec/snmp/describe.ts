@@ -4,8 +4,7 @@ import { type DecodeCode, isDecodeError } from '../../core/result.ts';
 import { decodeEnvelope, decodePdu } from './decode.ts';
 import { encodeMessage, type VarBindInput } from './encode.ts';
 import type { Envelope, Pdu, TrapV1Pdu } from './message.ts';
-import { trapName } from './names.ts';
-import { type RenderedVarBind, renderVarBind } from './render.ts';
+import type { Naming, RenderedVarBind } from './render.ts';
 import { SNMP_TRAP_COMMUNITY, SNMP_TRAP_OID, SYS_UP_TIME, trapOidOfV1 } from './rfc3584.ts';
 
 export type Described =
@@ -13,22 +12,22 @@ export type Described =
   | { ok: false; error: { code: DecodeCode; offset: number; layer: string } };
 
 /** One datagram. The community is not shown, only its length. Absent values are undefined, which JSON leaves out. */
-export function describeSnmp(buf: Buffer): Described {
+export function describeSnmp(buf: Buffer, naming: Naming): Described {
   const envelope = decodeEnvelope(buf);
   if (isDecodeError(envelope)) return refused(envelope);
   const pdu = decodePdu(buf, envelope);
   if (isDecodeError(pdu)) return refused(pdu);
-  return { ok: true, message: describeMessage(envelope, pdu) };
+  return { ok: true, message: describeMessage(envelope, pdu, naming) };
 }
 
 function refused(e: { code: DecodeCode; offset: number; layer: string }): Described {
   return { ok: false, error: { code: e.code, offset: e.offset, layer: e.layer } };
 }
 
-function describeMessage(envelope: Envelope, pdu: Pdu | TrapV1Pdu): Record<string, unknown> {
+function describeMessage(envelope: Envelope, pdu: Pdu | TrapV1Pdu, naming: Naming): Record<string, unknown> {
   const head = { version: envelope.version, community_length: envelope.community.length, pdu: pdu.pdu };
   const varbinds: RenderedVarBind[] = [];
-  for (const v of pdu.varbinds) if (v.oid !== SNMP_TRAP_COMMUNITY) varbinds.push(renderVarBind(v));
+  for (const v of pdu.varbinds) if (v.oid !== SNMP_TRAP_COMMUNITY) varbinds.push(naming.varbind(v, pdu.varbinds));
   if (pdu.pdu === 'trap-v1') {
     const trapOid = trapOidOfV1(pdu);
     return {
@@ -39,7 +38,7 @@ function describeMessage(envelope: Envelope, pdu: Pdu | TrapV1Pdu): Record<strin
       specific_trap: pdu.specificTrap,
       uptime_ticks: pdu.timestamp,
       trap_oid: trapOid,
-      trap_name: trapName(trapOid),
+      trap_name: naming.trap(trapOid),
       varbinds,
     };
   }
@@ -50,7 +49,7 @@ function describeMessage(envelope: Envelope, pdu: Pdu | TrapV1Pdu): Record<strin
     error_status: pdu.errorStatus,
     error_index: pdu.errorIndex,
     trap_oid: trapOid,
-    trap_name: trapOid === undefined ? undefined : trapName(trapOid),
+    trap_name: trapOid === undefined ? undefined : naming.trap(trapOid),
     varbinds,
   };
 }

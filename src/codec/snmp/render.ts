@@ -1,46 +1,26 @@
 /** A varbind as events and `decode` show it. The JSON type of `value` follows from `type` alone. */
 import { type Buffer, isUtf8 } from 'node:buffer';
 import type { SmiType, VarBind } from './message.ts';
-import { objectName, oidName } from './names.ts';
 
 export interface RenderedVarBind {
   oid: string;
   name: string | undefined;
   type: SmiType;
   value: number | string | undefined;
-  /** What the value means: an enumeration's name, the name of an OID, the number inside an Opaque. */
+  /** What the value means: an enumeration's label, the name of an OID, a DISPLAY-HINT's rendering, the number inside an Opaque. */
   text: string | undefined;
 }
 
-export function renderVarBind(v: VarBind): RenderedVarBind {
-  const named = objectName(v.oid);
-  const out: RenderedVarBind = { oid: v.oid, name: named?.name, type: v.type, value: undefined, text: undefined };
-  switch (v.type) {
-    case 'octet-string':
-      out.value = named?.hex ? hex(v.value as Buffer) : octetText(v.value as Buffer);
-      break;
-    case 'opaque':
-      out.value = hex(v.value as Buffer);
-      out.text = opaqueText(v.value as Buffer);
-      break;
-    case 'bits':
-      out.value = hex(v.value as Buffer);
-      break;
-    case 'integer32':
-      out.value = v.value as number;
-      out.text = named?.values?.[out.value];
-      break;
-    case 'oid':
-      out.value = v.value as string;
-      out.text = oidName(out.value);
-      break;
-    default:
-      out.value = v.value as number | string | undefined;
-  }
-  return out;
+/** Where names come from. The codec knows none: see src/mib. */
+export interface Naming {
+  /** A notification's name, by its OID. */
+  trap(oid: string): string | undefined;
+  /** `all`: the varbinds that came with it. */
+  varbind(v: VarBind, all: readonly VarBind[]): RenderedVarBind;
 }
 
-function hex(b: Buffer): string {
+/** Octets as `0x` and hex digits. */
+export function hex(b: Buffer): string {
   return `0x${b.toString('hex')}`;
 }
 

@@ -1,11 +1,12 @@
 /** Notification → the `data` of snmp.trap.v1, the content id, and the id of an inform. */
 import { Buffer } from 'node:buffer';
 import type { Pdu, VarBind } from '../../codec/snmp/message.ts';
-import { trapName } from '../../codec/snmp/names.ts';
-import { type RenderedVarBind, renderVarBind } from '../../codec/snmp/render.ts';
+import type { RenderedVarBind } from '../../codec/snmp/render.ts';
 import { type Notification, SNMP_TRAP_COMMUNITY } from '../../codec/snmp/rfc3584.ts';
 import { shortHash } from '../../core/hash.ts';
 import type { Device, Draft } from '../../event/types.ts';
+import type { Alarm } from './alarm.ts';
+import type { Meaning } from './meaning.ts';
 
 /** What is known of a datagram besides its bytes. */
 export interface Origin {
@@ -30,6 +31,7 @@ export interface SnmpTrapData {
   trap_name: string | undefined;
   enterprise_oid: string | undefined;
   uptime_ticks: number | undefined;
+  alarm: Alarm | undefined;
   varbinds: RenderedVarBind[];
 }
 
@@ -43,9 +45,10 @@ export function normalise(
   pdu: 'trap' | 'inform',
   n: Notification,
   origin: Origin,
+  meaning: Meaning,
 ): Draft {
   const varbinds: RenderedVarBind[] = [];
-  for (const v of n.varbinds) varbinds.push(renderVarBind(v));
+  for (const v of n.varbinds) varbinds.push(meaning.naming.varbind(v, n.varbinds));
   const data: SnmpTrapData = {
     version,
     pdu,
@@ -53,9 +56,10 @@ export function normalise(
     agent_address: n.agentAddress,
     security: COMMUNITY_SECURITY,
     trap_oid: n.trapOid,
-    trap_name: trapName(n.trapOid),
+    trap_name: meaning.naming.trap(n.trapOid),
     enterprise_oid: n.enterprise,
     uptime_ticks: n.uptime,
+    alarm: meaning.alarms.of(n, origin.device.id),
     varbinds,
   };
   return {

@@ -9,9 +9,9 @@ import { decodeEnvelope, decodePdu } from '../../../src/codec/snmp/decode.ts';
 import { buildTrap, describeSnmp } from '../../../src/codec/snmp/describe.ts';
 import { encodeMessage, responseTo, type VarBindInput } from '../../../src/codec/snmp/encode.ts';
 import type { Envelope, Pdu, TrapV1Pdu } from '../../../src/codec/snmp/message.ts';
-import { objectName, trapName } from '../../../src/codec/snmp/names.ts';
 import { octetText, opaqueText } from '../../../src/codec/snmp/render.ts';
 import { isDecodeError } from '../../../src/core/result.ts';
+import { builtinNaming } from '../../../src/mib/builtin.ts';
 
 interface Vector {
   name: string;
@@ -31,7 +31,7 @@ function decode(buf: Buffer): { envelope: Envelope; pdu: Pdu | TrapV1Pdu } {
 
 /** The refusal of a message, by either step. */
 function refusal(buf: Buffer): string {
-  const d = describeSnmp(buf);
+  const d = describeSnmp(buf, builtinNaming());
   return d.ok ? 'accepted' : `${d.error.code}@${d.error.offset} ${d.error.layer}`;
 }
 
@@ -74,7 +74,7 @@ describe('datagrams of Net-SNMP', () => {
   });
 
   it('v1 traps', () => {
-    expect(describeSnmp(vector('v1 generic linkDown'))).toEqual({
+    expect(describeSnmp(vector('v1 generic linkDown'), builtinNaming())).toEqual({
       ok: true,
       message: {
         version: 'v1',
@@ -118,7 +118,7 @@ describe('datagrams of Net-SNMP', () => {
         varbinds: pdu.varbinds,
       });
       // Lengths may be longer than needed on the wire, so compare what is said.
-      expect(describeSnmp(again)).toEqual(describeSnmp(buf));
+      expect(describeSnmp(again, builtinNaming())).toEqual(describeSnmp(buf, builtinNaming()));
     }
   });
 
@@ -274,18 +274,6 @@ describe('object identifiers', () => {
     expect(oidText(long, 0, 128)).toBeUndefined();
     for (const bad of ['', '1', '3.1', '1.40', '1.x', '1..3', '1.3.4294967296']) expect(oidBytes(bad)).toBeUndefined();
     expect(oidBytes('.1.3.6')).toEqual(Buffer.of(0x2b, 6));
-  });
-});
-
-describe('names', () => {
-  it('by longest prefix, with the instance', () => {
-    expect(objectName('1.3.6.1.2.1.2.2.1.8.12')?.name).toBe('IF-MIB::ifOperStatus.12');
-    expect(objectName('1.3.6.1.2.1.15.3.1.2.192.0.2.1')?.name).toBe('BGP4-MIB::bgpPeerState.192.0.2.1');
-    expect(objectName('1.3.6.1.2.1.2.2.1.80')).toBeUndefined();
-    expect(objectName('1.3.6.1.2.1.1.3.0')?.name).toBe('SNMPv2-MIB::sysUpTime.0');
-    expect(trapName('1.3.6.1.6.3.1.1.5.4')).toBe('IF-MIB::linkUp');
-    expect(trapName('1.3.6.1.6.3.1.1.5')).toBeUndefined();
-    expect(trapName('constructor')).toBeUndefined();
   });
 });
 

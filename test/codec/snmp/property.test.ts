@@ -5,6 +5,7 @@ import { decodeEnvelope, decodePdu } from '../../../src/codec/snmp/decode.ts';
 import { describeSnmp } from '../../../src/codec/snmp/describe.ts';
 import { encodeMessage, responseTo, type VarBindInput } from '../../../src/codec/snmp/encode.ts';
 import { isDecodeError } from '../../../src/core/result.ts';
+import { builtinNaming } from '../../../src/mib/builtin.ts';
 
 const { vectors } = JSON.parse(readFileSync(new URL('vectors.json', import.meta.url), 'utf8')) as {
   vectors: { hex: string }[];
@@ -152,7 +153,7 @@ describe('hostile input', () => {
         let b: Buffer = Buffer.from(seed);
         for (const s of steps) b = s(b);
         const before = Buffer.from(b);
-        const d = describeSnmp(b);
+        const d = describeSnmp(b, builtinNaming());
         // Decoding only reads.
         if (!before.equals(b)) throw new Error('the datagram was written to');
         if (!d.ok) {
@@ -182,7 +183,7 @@ describe('hostile input', () => {
       fc.property(fc.constantFrom(0xa4, 0xa6, 0xa7), fc.uint8Array({ maxLength: 100 }), (tag, junk) => {
         const head = Buffer.from([0x02, 1, tag === 0xa4 ? 0 : 1, 0x04, 1, 0x63, tag, junk.length]);
         const b = Buffer.concat([Buffer.of(0x30, head.length + junk.length), head, junk]);
-        const d = describeSnmp(b);
+        const d = describeSnmp(b, builtinNaming());
         if (!d.ok) expect(d.error.offset).toBeLessThanOrEqual(b.length);
       }),
       { numRuns: 2000 },

@@ -1,0 +1,122 @@
+/**
+ * Notification → alarm (ITU-T X.733), from the notification alone: no state is kept, so that the raise that one node sees and the clear
+ * that another one sees have the same id.
+ *
+ *   id   hash of the device, the kind of alarm and the managed object; nothing of the site, the node or the time
+ */
+import type { VarBind } from '../../codec/snmp/message.ts';
+import type { Notification } from '../../codec/snmp/rfc3584.ts';
+import { shortHash } from '../../core/hash.ts';
+import type { Named, Names } from '../../mib/names.ts';
+import type { AlarmRule } from './alarm-rules.ts';
+
+/** `alarm` of snmp.trap.v1. */
+export interface Alarm {
+  id: string;
+  /** `event`: nothing that lasts, so nothing clears it. */
+  state: 'raised' | 'cleared' | 'event';
+  perceived_severity: 'cleared' | NonNullable<AlarmRule['severity']>;
+  event_type: string;
+  probable_cause: string;
+  /** `device`, or what of it: `interface=7`. */
+  managed_object: string;
+}
+
+const CACHE_LIMIT = 8192;
+const NO_RULES: readonly AlarmRule[] = [];
+
+export class Alarms {
+  private readonly rules: readonly AlarmRule[];
+  private readonly names: Names;
+  /** Trap OID → its rules, in order. */
+  private readonly byTrap = new Map<string, readonly AlarmRule[]>();
+  /** The alarms of a flapping port repeat. */
+  private readonly ids = new Map<string, string>();
+
+  /** `rules` in order: the first that fits makes the alarm. */
+  constructor(rules: readonly AlarmRule[], names: Names) {
+    this.rules = rules;
+    this.names = names;
+  }
+
+  /** Undefined where no rule fits, or the one that does cannot tell which object it is about. */
+  of(n: Notification, deviceId: string): Alarm | undefined {
+    const rules = this.rulesOf(n.trapOid);
+    if (rules.length === 0) return undefined;
+    for (const r of rules) {
+      if (r.when !== undefined && !this.fits(r.when, n.varbinds)) continue;
+      if (r.state === 'none') return undefined;
+      const object = this.managedObject(r, n.varbinds);
+      if (object === undefined) return undefined;
+      return {
+        id: this.id(deviceId, r.kind!, object),
+        state: r.state,
+        perceived_severity: r.state === 'cleared' ? 'cleared' : r.severity!,
+        event_type: r.event_type!,
+        probable_cause: r.probable_cause!,
+        managed_object: object,
+      };
+    }
+    return undefined;
+  }
+
+  private rulesOf(trapOid: string): readonly AlarmRule[] {
+    let rules = this.byTrap.get(trapOid);
+    if (rules === undefined) {
+      const full = this.names.trap(trapOid);
+      const short = full?.slice(full.indexOf('::') + 2);
+      const found = this.rules.filter((r) => r.on.some((on) => on === trapOid || on === full || on === short));
+      rules = found.length > 0 ? found : NO_RULES;
+      if (this.byTrap.size >= CACHE_LIMIT) this.byTrap.clear();
+      this.byTrap.set(trapOid, rules);
+    }
+    return rules;
+  }
+
+  private fits(when: NonNullable<AlarmRule['when']>, varbinds: readonly VarBind[]): boolean {
+    for (const name in when) {
+      const found = this.varbind(name, varbinds);
+      if (!found) return false;
+      const { value } = found.varbind;
+      const label = typeof value === 'number' ? found.named.type?.values?.[value] : undefined;
+      const text = typeof value === 'string' || typeof value === 'number' ? String(value) : value?.toString('latin1');
+      if (!when[name].some((w) => w === value || w === label || String(w) === text)) return false;
+    }
+    return true;
+  }
+
+  private varbind(name: string, varbinds: readonly VarBind[]): { varbind: VarBind; named: Named } | undefined {
+    for (const varbind of varbinds) {
+      const named = this.names.object(varbind.oid);
+      if (named?.type !== undefined && this.names.table.name(named.node) === name) return { varbind, named };
+    }
+    return undefined;
+  }
+
+  /** The instance of the first of the rule's objects that came along; without a list, of the first column. */
+  private managedObject(r: AlarmRule, varbinds: readonly VarBind[]): string | undefined {
+    if (r.object === undefined || r.object === 'device') return 'device';
+    const { table } = this.names;
+    for (const name of r.instance_of ?? []) {
+      const instance = this.varbind(name, varbinds)?.named.instance;
+      if (instance) return `${r.object}=${instance.slice(1)}`;
+    }
+    if (r.instance_of !== undefined) return undefined;
+    for (const v of varbinds) {
+      const named = this.names.object(v.oid);
+      if (named?.instance && table.kind(named.node) === 'column') return `${r.object}=${named.instance.slice(1)}`;
+    }
+    return undefined;
+  }
+
+  private id(device: string, kind: string, object: string): string {
+    const key = `${device}\n${kind}\n${object}`;
+    let id = this.ids.get(key);
+    if (id === undefined) {
+      id = shortHash(key);
+      if (this.ids.size >= CACHE_LIMIT) this.ids.clear();
+      this.ids.set(key, id);
+    }
+    return id;
+  }
+}

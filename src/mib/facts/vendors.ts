@@ -1,0 +1,171 @@
+/** Vendors' roots below enterprises, by their private enterprise numbers, and notifications that are the same on everything they sell. */
+export const VENDOR_FACTS = `
+@CISCO-SMI
+cisco enterprises.9
+ciscoProducts cisco.1
+local cisco.2
+temporary cisco.3
+ciscoMgmt cisco.9
+
+@CISCO-SYSLOG-MIB
+type SyslogSeverity {emergency alert critical error warning notice info debug}
+ciscoSyslogMIB ciscoMgmt.41
+ciscoSyslogMIBObjects ciscoSyslogMIB.1
+clogHistory ciscoSyslogMIBObjects.2
+clogHistoryTable clogHistory.3 table
+clogHistoryEntry clogHistoryTable.1 row(clogHistIndex)
+clogHistIndex clogHistoryEntry.1 Integer32
+clogHistFacility clogHistoryEntry.2 DisplayString
+clogHistSeverity clogHistoryEntry.3 SyslogSeverity
+clogHistMsgName clogHistoryEntry.4 DisplayString
+clogHistMsgText clogHistoryEntry.5 DisplayString
+clogHistTimestamp clogHistoryEntry.6 TimeStamp
+ciscoSyslogMIBNotificationPrefix ciscoSyslogMIB.2
+ciscoSyslogMIBNotifications ciscoSyslogMIBNotificationPrefix.0
+clogMessageGenerated ciscoSyslogMIBNotifications.1 notify(clogHistFacility clogHistSeverity clogHistMsgName clogHistMsgText clogHistTimestamp)
+
+@CISCO-CONFIG-MAN-MIB
+ciscoConfigManMIB ciscoMgmt.43
+ciscoConfigManMIBNotificationPrefix ciscoConfigManMIB.2
+ciscoConfigManMIBNotifications ciscoConfigManMIBNotificationPrefix.0
+ciscoConfigManEvent ciscoConfigManMIBNotifications.1 notify()
+
+@CISCO-ENVMON-MIB
+type CiscoEnvMonState {normal warning critical shutdown notPresent notFunctioning}
+ciscoEnvMonMIB ciscoMgmt.13
+ciscoEnvMonObjects ciscoEnvMonMIB.1
+ciscoEnvMonVoltageStatusTable ciscoEnvMonObjects.2 table
+ciscoEnvMonVoltageStatusEntry ciscoEnvMonVoltageStatusTable.1 row(ciscoEnvMonVoltageStatusIndex)
+ciscoEnvMonVoltageStatusIndex ciscoEnvMonVoltageStatusEntry.1 Integer32
+ciscoEnvMonVoltageStatusDescr ciscoEnvMonVoltageStatusEntry.2 DisplayString
+ciscoEnvMonVoltageStatusValue ciscoEnvMonVoltageStatusEntry.3 Integer32
+ciscoEnvMonVoltageState ciscoEnvMonVoltageStatusEntry.7 CiscoEnvMonState
+ciscoEnvMonTemperatureStatusTable ciscoEnvMonObjects.3 table
+ciscoEnvMonTemperatureStatusEntry ciscoEnvMonTemperatureStatusTable.1 row(ciscoEnvMonTemperatureStatusIndex)
+ciscoEnvMonTemperatureStatusIndex ciscoEnvMonTemperatureStatusEntry.1 Integer32
+ciscoEnvMonTemperatureStatusDescr ciscoEnvMonTemperatureStatusEntry.2 DisplayString
+ciscoEnvMonTemperatureStatusValue ciscoEnvMonTemperatureStatusEntry.3 Gauge32
+ciscoEnvMonTemperatureState ciscoEnvMonTemperatureStatusEntry.6 CiscoEnvMonState
+ciscoEnvMonFanStatusTable ciscoEnvMonObjects.4 table
+ciscoEnvMonFanStatusEntry ciscoEnvMonFanStatusTable.1 row(ciscoEnvMonFanStatusIndex)
+ciscoEnvMonFanStatusIndex ciscoEnvMonFanStatusEntry.1 Integer32
+ciscoEnvMonFanStatusDescr ciscoEnvMonFanStatusEntry.2 DisplayString
+ciscoEnvMonFanState ciscoEnvMonFanStatusEntry.3 CiscoEnvMonState
+ciscoEnvMonSupplyStatusTable ciscoEnvMonObjects.5 table
+ciscoEnvMonSupplyStatusEntry ciscoEnvMonSupplyStatusTable.1 row(ciscoEnvMonSupplyStatusIndex)
+ciscoEnvMonSupplyStatusIndex ciscoEnvMonSupplyStatusEntry.1 Integer32
+ciscoEnvMonSupplyStatusDescr ciscoEnvMonSupplyStatusEntry.2 DisplayString
+ciscoEnvMonSupplyState ciscoEnvMonSupplyStatusEntry.3 CiscoEnvMonState
+ciscoEnvMonMIBNotificationEnables ciscoEnvMonMIB.2
+ciscoEnvMonMIBTrapPrefix ciscoEnvMonMIB.3
+ciscoEnvMonMIBNotifications ciscoEnvMonMIBTrapPrefix.0
+ciscoEnvMonShutdownNotification ciscoEnvMonMIBNotifications.1 notify()
+ciscoEnvMonVoltageNotification ciscoEnvMonMIBNotifications.2 notify(ciscoEnvMonVoltageStatusDescr ciscoEnvMonVoltageStatusValue ciscoEnvMonVoltageState)
+ciscoEnvMonTemperatureNotification ciscoEnvMonMIBNotifications.3 notify(ciscoEnvMonTemperatureStatusDescr ciscoEnvMonTemperatureStatusValue ciscoEnvMonTemperatureState)
+ciscoEnvMonFanNotification ciscoEnvMonMIBNotifications.4 notify(ciscoEnvMonFanStatusDescr ciscoEnvMonFanState)
+ciscoEnvMonRedundantSupplyNotification ciscoEnvMonMIBNotifications.5 notify(ciscoEnvMonSupplyStatusDescr ciscoEnvMonSupplyState)
+ciscoEnvMonVoltStatusChangeNotif ciscoEnvMonMIBNotifications.6 notify(ciscoEnvMonVoltageStatusDescr ciscoEnvMonVoltageStatusValue ciscoEnvMonVoltageState)
+ciscoEnvMonTempStatusChangeNotif ciscoEnvMonMIBNotifications.7 notify(ciscoEnvMonTemperatureStatusDescr ciscoEnvMonTemperatureStatusValue ciscoEnvMonTemperatureState)
+ciscoEnvMonFanStatusChangeNotif ciscoEnvMonMIBNotifications.8 notify(ciscoEnvMonFanStatusDescr ciscoEnvMonFanState)
+ciscoEnvMonSuppStatusChangeNotif ciscoEnvMonMIBNotifications.9 notify(ciscoEnvMonSupplyStatusDescr ciscoEnvMonSupplyState)
+
+@CISCO-ENTITY-FRU-CONTROL-MIB
+ciscoEntityFRUControlMIB ciscoMgmt.117
+cefcMIBNotificationsPrefix ciscoEntityFRUControlMIB.2
+cefcMIBNotifications cefcMIBNotificationsPrefix.0
+cefcModuleStatusChange cefcMIBNotifications.1 notify()
+cefcPowerStatusChange cefcMIBNotifications.2 notify()
+cefcFRUInserted cefcMIBNotifications.3 notify()
+cefcFRURemoved cefcMIBNotifications.4 notify()
+
+@CISCO-BGP4-MIB
+ciscoBgp4MIB ciscoMgmt.187
+ciscoBgp4NotifyPrefix ciscoBgp4MIB.0
+ciscoBgp4MIBObjects ciscoBgp4MIB.1
+cbgpPeer ciscoBgp4MIBObjects.2
+cbgpPeer2Table cbgpPeer.5 table
+cbgpPeer2Entry cbgpPeer2Table.1 row(cbgpPeer2Type cbgpPeer2RemoteAddr)
+cbgpPeer2Type cbgpPeer2Entry.1 InetAddressType
+cbgpPeer2RemoteAddr cbgpPeer2Entry.2 InetAddress
+cbgpPeer2State cbgpPeer2Entry.3 {idle connect active opensent openconfirm established}
+cbgpPeer2LastErrorTxt cbgpPeer2Entry.28 SnmpAdminString
+cbgpPeer2PrevState cbgpPeer2Entry.29 {none(0) idle(1) connect(2) active(3) opensent(4) openconfirm(5) established(6)}
+cbgpFsmStateChange ciscoBgp4NotifyPrefix.1 notify()
+cbgpBackwardTransition ciscoBgp4NotifyPrefix.2 notify()
+cbgpPrefixThresholdExceeded ciscoBgp4NotifyPrefix.3 notify()
+cbgpPrefixThresholdClear ciscoBgp4NotifyPrefix.4 notify()
+cbgpPeer2EstablishedNotification ciscoBgp4NotifyPrefix.5 notify()
+cbgpPeer2BackwardTransNotification ciscoBgp4NotifyPrefix.6 notify()
+cbgpPeer2FsmStateChange ciscoBgp4NotifyPrefix.7 notify()
+cbgpPeer2BackwardTransition ciscoBgp4NotifyPrefix.8 notify()
+
+@JUNIPER-SMI
+juniperMIB enterprises.2636
+jnxProducts juniperMIB.1
+jnxServices juniperMIB.2
+jnxMibs juniperMIB.3
+jnxTraps juniperMIB.4
+jnxChassisTraps jnxTraps.1
+jnxChassisOKTraps jnxTraps.2
+
+@JUNIPER-MIB
+jnxBoxAnatomy jnxMibs.1
+jnxContentsTable jnxBoxAnatomy.8 table
+jnxContentsEntry jnxContentsTable.1 row(jnxContentsContainerIndex jnxContentsL1Index jnxContentsL2Index jnxContentsL3Index)
+jnxContentsContainerIndex jnxContentsEntry.1 Integer32
+jnxContentsL1Index jnxContentsEntry.2 Integer32
+jnxContentsL2Index jnxContentsEntry.3 Integer32
+jnxContentsL3Index jnxContentsEntry.4 Integer32
+jnxContentsType jnxContentsEntry.5 OBJECT-IDENTIFIER
+jnxContentsDescr jnxContentsEntry.6 DisplayString
+jnxPowerSupplyFailure jnxChassisTraps.1 notify()
+jnxFanFailure jnxChassisTraps.2 notify()
+jnxOverTemperature jnxChassisTraps.3 notify()
+jnxRedundancySwitchover jnxChassisTraps.4 notify()
+jnxFruRemoval jnxChassisTraps.5 notify()
+jnxFruInsertion jnxChassisTraps.6 notify()
+jnxFruPowerOff jnxChassisTraps.7 notify()
+jnxFruPowerOn jnxChassisTraps.8 notify()
+jnxFruFailed jnxChassisTraps.9 notify()
+jnxFruOffline jnxChassisTraps.10 notify()
+jnxFruOnline jnxChassisTraps.11 notify()
+jnxPowerSupplyOK jnxChassisOKTraps.1 notify()
+jnxFanOK jnxChassisOKTraps.2 notify()
+jnxTemperatureOK jnxChassisOKTraps.3 notify()
+
+@TIMETRA-GLOBAL-MIB
+timetra enterprises.6527
+
+@HUAWEI-MIB
+huawei enterprises.2011
+
+@ARISTA-SMI-MIB
+arista enterprises.30065
+
+@EXTREME-BASE-MIB
+extremenetworks enterprises.1916
+
+@FOUNDRY-SN-ROOT-MIB
+foundry enterprises.1991
+
+@HH3C-OID-MIB
+hh3c enterprises.25506
+
+@FORTINET-CORE-MIB
+fortinet enterprises.12356
+
+@F5-BIGIP-COMMON-MIB
+f5 enterprises.3375
+
+@CHECKPOINT-MIB
+checkpoint enterprises.2620
+
+@MIKROTIK-MIB
+mikrotik enterprises.14988
+
+@PowerNet-MIB
+apc enterprises.318
+
+@VMWARE-ROOT-MIB
+vmware enterprises.6876
+`;
