@@ -65,7 +65,7 @@ describe('what Net-SNMP sends', () => {
     const usm = ok(decodeUsmParameters(buf, header));
     expect([usm.engineId.toString('hex'), usm.boots, usm.time]).toEqual(['8000000001020304', 5, 1000]);
     expect([usm.userName.toString(), header.maxSize, header.securityModel]).toEqual(['vector', 65507, 3]);
-    let bytes = buf;
+    let bytes: Buffer = buf;
     let scoped = decodeScopedPdu(buf, header.dataOffset, header.end);
     if (name !== 'noauth') {
       const [auth, privName] = name.split(' ') as [AuthProtocol, PrivProtocol | 'none'];
