@@ -16,6 +16,8 @@ export interface ExportInit {
   /** Shards of older generations that this worker drains and removes, oldest first. */
   olderShards: string[];
   quarantineDir: string;
+  /** spool.max_bytes: the size of the ring that the spool is without a durable exporter. */
+  maxBytes: number;
   /** How far each log of `shard` is durable. */
   ends: Record<EventClass, Position>;
   /** Readable lines instead of JSON on stdout. */
@@ -25,6 +27,8 @@ export interface ExportInit {
 export type ToExport =
   | ExportInit
   | { kind: 'durable'; cls: EventClass; end: Position; seq: number }
+  /** One of `olderShards` is recovered and read for its manifests: not before may it be drained and removed. */
+  | { kind: 'scanned'; shard: string }
   /** What was last handed over as `lines` is written. */
   | { kind: 'lines-written' }
   /** Deliver what is left for so long, then end. */

@@ -8,7 +8,7 @@ import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import { Checkpoint, checkpointPath } from '../spool/checkpoint.ts';
 import type { SpoolFs } from '../spool/fs.ts';
-import { olderGenerationsGone, removeShard } from '../spool/generations.ts';
+import { dropOldestSegment, listLogs, olderGenerationsGone, removeShard } from '../spool/generations.ts';
 import { SpoolReader } from '../spool/reader.ts';
 import { comparePositions } from '../spool/segment-file.ts';
 import type { Position } from '../spool/types.ts';
@@ -22,6 +22,7 @@ const PROGRESS_MS = 200;
 const CHECKPOINT_MS = 500;
 const OLDER_POLL_MS = 200;
 const SHOWN_MS = 1000;
+const RING_POLL_MS = 5000;
 /** A library that fails all the time gets a new client this often at most. */
 const REBUILD_MS = 1000;
 
@@ -59,6 +60,7 @@ export class ExportRunner {
   private timer: TimerHandle | undefined;
   private lastCheckpoint = 0;
   private rebuilding = false;
+  private readonly scanned = new Set<string>();
   private currentOpen = false;
   private stopping = false;
   private ended = false;
@@ -87,6 +89,10 @@ export class ExportRunner {
         this.ends[m.cls] = m.end;
         this.seqs[m.cls] = m.seq;
         for (const s of this.current) s.shard.durable(m.cls, m.end, m.seq);
+        return;
+      case 'scanned':
+        this.scanned.add(m.shard);
+        this.wake?.();
         return;
       case 'lines-written':
         for (const s of this.stdouts) s.written();
@@ -137,6 +143,8 @@ export class ExportRunner {
     const durable = this.exporters.filter((e) => e.durable);
     while (this.olderLeft.length > 0 && !this.ended) {
       const dir = this.olderLeft[0];
+      await this.until(() => this.scanned.has(dir));
+      if (this.ended) return;
       if (durable.length > 0) {
         // A device may have been on another worker's shard in the generation before this one: that one goes first, whoever drains it.
         await this.olderGone(dir);
@@ -148,16 +156,44 @@ export class ExportRunner {
         await this.save(this.older);
         for (const s of this.older) s.shard.close();
         this.older = [];
+      } else {
+        await this.ringOut(dir);
+        if (this.ended) return;
       }
       await removeShard(fs, dir);
       this.olderLeft.shift();
-      log.info({ shard: dir }, 'an older shard is drained and removed');
+      log.info(
+        { shard: dir },
+        durable.length > 0 ? 'an older shard is drained and removed' : 'an older shard left the ring',
+      );
     }
     if (durable.length > 0) await this.olderGone(init.shard);
     if (this.ended) return;
     for (const e of durable) this.current.push(this.open(e, init.shard, false));
     this.currentOpen = true;
     this.wake?.();
+  }
+
+  /**
+   * Without a durable exporter the spool is a ring of `maxBytes`, and what an earlier number of workers left is its oldest part: its segments
+   * go, oldest first, only where the ring needs their room. Resolves when none is left. A durable exporter configured before that delivers them.
+   */
+  private async ringOut(dir: string): Promise<void> {
+    const { fs, init } = this.o;
+    const spoolDir = dirname(dirname(dir));
+    while (!this.ended) {
+      let total = 0;
+      try {
+        const logs = listLogs(spoolDir, fs);
+        if (!logs.some((l) => dirname(l.dir) === dir && l.segments > 0)) return;
+        for (const l of logs) total += l.bytes;
+      } catch {
+        // Another worker removes one at this moment: the next reading is right.
+      }
+      if (total > init.maxBytes) {
+        await dropOldestSegment(fs, dir);
+      } else await this.pause(RING_POLL_MS);
+    }
   }
 
   /** Resolves when every shard of a generation before that of `shard` is drained and removed, by whichever worker. */
@@ -225,13 +261,18 @@ export class ExportRunner {
     const { clock, send } = this.o;
     if (this.ended) return;
     this.reportMarks();
-    send({ kind: 'progress', exporters: this.exporters.map((e) => e.progress()), olderShards: this.olderLeft });
+    send({ kind: 'progress', exporters: this.exporters.map((e) => e.progress()), olderShards: this.draining() });
     if (clock.nowMs() - this.lastCheckpoint >= CHECKPOINT_MS) {
       this.lastCheckpoint = clock.nowMs();
       void this.save([...this.older, ...this.current]);
     }
     this.wake?.();
     this.timer = clock.setTimeout(() => this.tick(), PROGRESS_MS);
+  }
+
+  /** Without a durable exporter nothing is drained: older shards stay as the ring's oldest part. */
+  private draining(): string[] {
+    return this.exporters.some((e) => e.durable) ? this.olderLeft : [];
   }
 
   private reportMarks(): void {
@@ -286,7 +327,7 @@ export class ExportRunner {
     const patience = clock.nowMs() + Math.min(deadlineMs, SHOWN_MS);
     while (!shown() && clock.nowMs() < patience) await this.pause(10);
     this.reportMarks();
-    send({ kind: 'progress', exporters: this.exporters.map((e) => e.progress()), olderShards: this.olderLeft });
+    send({ kind: 'progress', exporters: this.exporters.map((e) => e.progress()), olderShards: this.draining() });
     this.ended = true;
     this.wake?.();
     if (this.timer) clock.clearTimeout(this.timer);

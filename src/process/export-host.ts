@@ -79,12 +79,18 @@ export class ExportHost {
       olderShards: init.olderShards,
       quarantineDir: QUARANTINE_DIR,
       ends: o.ends,
+      maxBytes: init.config.spool.max_bytes,
       tty: init.outTty,
     });
   }
 
   durable(cls: EventClass, end: Position, seq: number): void {
     this.tell({ kind: 'durable', cls, end, seq });
+  }
+
+  /** A shard of an older generation has its manifests: it may be drained and removed. */
+  scanned(shard: string): void {
+    this.tell({ kind: 'scanned', shard });
   }
 
   linesWritten(): void {

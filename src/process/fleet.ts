@@ -306,8 +306,10 @@ export class Fleet {
   }
 
   private othersUsage(index: number): Record<EventClass, { bytes: number; unexported: number }> {
+    // Without a durable exporter they are the oldest part of a ring, and no fill.
+    const durable = Object.values(this.o.config().export.exporters).some((e) => e.type === 'kafka');
     const out = Object.fromEntries(
-      EVENT_CLASSES.map((c) => [c, { bytes: this.olderBytes[c], unexported: this.olderBytes[c] }]),
+      EVENT_CLASSES.map((c) => [c, { bytes: this.olderBytes[c], unexported: durable ? this.olderBytes[c] : 0 }]),
     ) as Record<EventClass, { bytes: number; unexported: number }>;
     this.slots.forEach((s, i) => {
       if (i === index || !s.usage) return;

@@ -8,7 +8,7 @@
  * The lease is renewed from the loop that reads the sockets: if it stands still, so does the lease, and the VIP goes elsewhere.
  */
 
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Collector } from '../collectors/collector.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
@@ -19,6 +19,7 @@ import { EVENT_CLASSES } from '../event/types.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
 import { EventPipeline } from '../pipeline/pipeline.ts';
 import { realFs } from '../spool/fs.ts';
+import { olderShards } from '../spool/generations.ts';
 import { Quota } from '../spool/quota.ts';
 import { recoverLog, type SegmentInfo } from '../spool/recovery.ts';
 import { Spool } from '../spool/spool.ts';
@@ -136,6 +137,10 @@ export class Worker {
       lowWater: config.spool.low_water,
       maxUnsynced: config.spool.max_unsynced_bytes,
     });
+    const ends = Object.fromEntries(EVENT_CLASSES.map((c) => [c, this.spool.durableEnd(c)])) as Record<
+      EventClass,
+      Position
+    >;
     this.manifests = new Manifests({
       clock,
       boot: this.spool.boot,
@@ -147,6 +152,13 @@ export class Worker {
         SegmentInfo[]
       >,
       flush: () => this.spool.flush(),
+      ends,
+      everyOlder: () => {
+        const generation = dirname(init.shard);
+        return olderShards(realFs, dirname(generation), Number(basename(generation)));
+      },
+      room: () => this.quota.accepts('system'),
+      onScanned: (shard) => this.exports.scanned(shard),
       emit: (data) => this.say({ type: 'system.v1', data }),
     });
     this.pipeline = new EventPipeline({
@@ -168,7 +180,7 @@ export class Worker {
     this.exports.start({
       init,
       boot: this.spool.boot,
-      ends: Object.fromEntries(EVENT_CLASSES.map((c) => [c, this.spool.durableEnd(c)])) as Record<EventClass, Position>,
+      ends,
       onExported: (cls, seqs) => this.pipeline.exported(cls, seqs),
       onLowWater: (cls, position) => {
         this.spool.exportedUpTo(cls, position);
@@ -206,7 +218,6 @@ export class Worker {
       if (m.kind === 'event') this.say(m.event);
       else this.decision = m.decision;
     });
-    await this.manifests.recover(log);
     this.opened = true;
     for (const m of this.early.splice(0)) this.handle(m);
   }
@@ -234,12 +245,16 @@ export class Worker {
     this.reading = true;
     for (const c of this.collectors.list) c.start();
     this.manifests.start();
+    this.manifests
+      .recover(this.log)
+      .catch((e: Error) => this.log.error({ error: e.message }, 'manifests of earlier boots could not be recovered'));
   }
 
   /** Renews the lease and reports; runs until the worker stops. */
   beat(): void {
     if (this.stopping) return;
     this.measureQuota();
+    this.pipeline.measurePause();
     const problems = this.collectors.problems();
     if (!this.reading) problems.push('sockets are not read yet');
     if (this.leaving) problems.push('stopping');
@@ -379,11 +394,11 @@ export class Worker {
     this.quota.update(unexported, this.spool.unsyncedBytes);
   }
 
-  /** An event of tidegate itself. */
-  private say(e: SystemEvent): void {
+  /** An event of tidegate itself; false where the spool does not take it. */
+  private say(e: SystemEvent): boolean {
     const micros = this.clock.wallMicros();
     const sec = Math.floor(micros / 1_000_000);
-    this.pipeline.emit({
+    return this.pipeline.emit({
       type: e.type,
       sec,
       nsec: (micros - sec * 1_000_000) * 1000,

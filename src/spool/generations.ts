@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import { SpoolFormatError } from './errors.ts';
 import { mkdirDurable, realFs, type SpoolFs, writeFileDurable } from './fs.ts';
-import { listSegments, readWhole, segmentPath } from './segment-file.ts';
+import { listSegments, probeSegment, readWhole, segmentPath, withFile } from './segment-file.ts';
 
 export const SPOOL_VERSION = 1;
 const META = 'meta.json';
@@ -111,6 +111,24 @@ export async function removeShard(fs: SpoolFs, dir: string): Promise<void> {
   for (const name of fs.readdirSync(generation)) await fs.unlink(join(generation, name));
   await fs.rmdir(generation);
   await fs.fsyncDir(join(generation, '..'));
+}
+
+/** Unlinks the segment of a shard that was written longest ago, alarms last. */
+export async function dropOldestSegment(fs: SpoolFs, dir: string): Promise<void> {
+  let best: { path: string; log: string; created: number } | undefined;
+  for (const cls of EVENT_CLASSES) {
+    const log = join(dir, cls);
+    if (!fs.statSync(log)) continue;
+    const number = listSegments(fs, log)[0];
+    if (number === undefined) continue;
+    const path = segmentPath(log, number);
+    const { opened } = withFile(fs, path, (fd) => probeSegment(fs, fd, path));
+    const created = cls === 'alarm' ? Number.MAX_VALUE : opened.state === 'ok' ? opened.header.created : 0;
+    if (!best || created < best.created) best = { path, log, created };
+  }
+  if (!best) return;
+  await fs.unlink(best.path);
+  await fs.fsyncDir(best.log);
 }
 
 export interface FoundLog {

@@ -76,6 +76,7 @@ export function valueCrc(payload: Buffer): number | undefined {
 /**
  * The manifests of what earlier boots spooled after their last manifest: reads `reader` (a log of class `cls`) from its oldest record
  * (or `from`, before which all is known to be covered) to its end. `lastManifested` says up to which seq a boot is covered (0: not at all); `currentBoot` is left out.
+ * Empty where `stopped` says that nobody needs it any more.
  */
 export async function recoverTail(
   reader: SpoolReader,
@@ -83,6 +84,7 @@ export async function recoverTail(
   currentBoot: number,
   lastManifested: (boot: number) => number,
   from: Position | 'oldest' = 'oldest',
+  stopped: () => boolean = () => false,
 ): Promise<Manifest[]> {
   const out: Manifest[] = [];
   let builder: ManifestBuilder | undefined;
@@ -96,6 +98,7 @@ export async function recoverTail(
   for (let records = reader.read(); records.length > 0; records = reader.read()) {
     // A large log takes long: the loop has to turn meanwhile.
     await setImmediate();
+    if (stopped()) return [];
     for (const r of records) {
       if (r.boot !== boot) {
         finish();
@@ -112,17 +115,21 @@ export async function recoverTail(
   return out;
 }
 
-/** What the system log says is covered: by boot and class, the last seq of a manifest in it. */
-export function manifestedSeqs(system: SpoolReader): Map<string, number> {
-  const out = new Map<string, number>();
+/** What a system log says is covered: by worker, boot and class, the last seq of a manifest in it. `worker` wrote it. */
+export async function manifestedSeqs(
+  system: SpoolReader,
+  worker: number,
+  out: Map<string, number> = new Map(),
+): Promise<Map<string, number>> {
   system.seek('oldest');
   for (let records = system.read(); records.length > 0; records = system.read()) {
+    await setImmediate();
     for (const r of records) {
       const record = decodeRecord(r.payload);
       if (record?.type !== 'system.v1' || !record.value.includes('"manifest"')) continue;
       const m = parse(record.value);
       if (m?.kind !== 'manifest' || typeof m.last !== 'number' || typeof m.boot !== 'number') continue;
-      const key = manifestKey(m.boot, String(m.class));
+      const key = manifestKey(typeof m.worker === 'number' ? m.worker : worker, m.boot, String(m.class));
       out.set(key, Math.max(out.get(key) ?? 0, m.last));
     }
   }
@@ -130,8 +137,8 @@ export function manifestedSeqs(system: SpoolReader): Map<string, number> {
 }
 
 /** The key of `manifestedSeqs`. */
-export function manifestKey(boot: number, cls: string): string {
-  return `${boot} ${cls}`;
+export function manifestKey(worker: number, boot: number, cls: string): string {
+  return `${worker} ${boot} ${cls}`;
 }
 
 function parse(value: Buffer): Record<string, unknown> | undefined {

@@ -66,6 +66,7 @@ function run(
   generation: number,
   olderShards: string[] = [],
   exporters = [kafkaExporter(kafka)],
+  { scanned = true, maxBytes = 64 << 20 } = {},
 ) {
   const sent: FromExport[] = [];
   const init: ExportInit = {
@@ -78,6 +79,7 @@ function run(
     olderShards,
     quarantineDir: join(dir, 'quarantine'),
     ends: Object.fromEntries(EVENT_CLASSES.map((c) => [c, spool.durableEnd(c)])) as Record<EventClass, Position>,
+    maxBytes,
     tty: false,
   };
   const runner = new ExportRunner({
@@ -90,6 +92,7 @@ function run(
   });
   spool.onSynced = (cls, seq, end) => runner.handle({ kind: 'durable', cls, end, seq });
   runner.start();
+  if (scanned) for (const shard of olderShards) runner.handle({ kind: 'scanned', shard });
   const stopped = async (deadlineMs = 100_000) => {
     runner.handle({ kind: 'stop', deadlineMs });
     await until(() => sent.some((m) => m.kind === 'stopped'), 'stopped');
@@ -218,6 +221,42 @@ describe('export runner', () => {
     await first.stopped(0);
     await second.stopped(0);
     for (const s of [spool, firstSpool, secondSpool]) await s.close();
+  });
+
+  it('without a durable exporter an older shard stays until the ring needs its room, and is delivered once there is one again', async () => {
+    const shard = join(dir, 'spool', '1', '0');
+    const old = await openSpool(1);
+    for (let i = 0; i < 20; i++) put(old, `old-${i}`);
+    await old.flush();
+    await old.close();
+    writeFileSync(join(dir, 'spool', '1', 'meta.json'), '{"version":1,"workers":1}\n');
+    const spool = await openSpool(2);
+    const kafka = new FakeKafka();
+    kafka.topic(TOPIC, 1);
+    const none = run(kafka, spool, 2, [shard], []);
+    await until(() => none.sent.filter((m) => m.kind === 'progress').length >= 5, 'it has looked');
+    expect(existsSync(shard)).toBe(true);
+    expect(none.sent.filter((m) => m.kind === 'progress').at(-1)).toMatchObject({ olderShards: [] });
+    expect(await none.stopped()).toMatchObject({ clean: true });
+    // Not before it is recovered and read for its manifests.
+    const again = run(kafka, spool, 2, [shard], undefined, { scanned: false });
+    await until(() => again.sent.filter((m) => m.kind === 'progress').length >= 5, 'it has looked');
+    expect(ids(kafka)).toEqual([]);
+    again.runner.handle({ kind: 'scanned', shard });
+    await until(() => !existsSync(shard), 'drained and removed');
+    expect(ids(kafka)).toEqual(Array.from({ length: 20 }, (_, i) => `old-${i}`));
+    expect(await again.stopped()).toMatchObject({ clean: true });
+
+    const last = await openSpool(1);
+    put(last, 'x');
+    await last.flush();
+    await last.close();
+    // A ring that is too small for it: the oldest goes.
+    const small = run(kafka, spool, 2, [shard], [], { maxBytes: 100 });
+    await until(() => !existsSync(shard), 'left the ring');
+    expect(ids(kafka)).toHaveLength(20);
+    await small.stopped();
+    await spool.close();
   });
 
   it('an error the client library lets fall is told, and with a new client everything arrives', async () => {

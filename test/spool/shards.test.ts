@@ -136,13 +136,13 @@ describe('manifests', () => {
     current.append('alarm', 1, 1, payload('snmp.trap.v1', 'r1', {}));
     await current.flush();
     const log = (cls: string) => new SpoolReader({ dir: join(SPOOL, '1/0', cls), fs, end: 'all' });
-    const covered = manifestedSeqs(log('system'));
-    expect([...covered]).toEqual([[manifestKey(BOOT, 'alarm'), 20]]);
+    const covered = await manifestedSeqs(log('system'), 0);
+    expect([...covered]).toEqual([[manifestKey(0, BOOT, 'alarm'), 20]]);
     const tails = await recoverTail(
       log('alarm'),
       'alarm',
       current.boot,
-      (boot) => covered.get(manifestKey(boot, 'alarm')) ?? 0,
+      (boot) => covered.get(manifestKey(0, boot, 'alarm')) ?? 0,
     );
     expect(tails).toEqual(expected);
     expect(tails.map((t) => [t.first, t.last, t.count])).toEqual([
