@@ -37,6 +37,19 @@ export const cidr = z
   .string()
   .refine((s) => parsePrefix(s) !== undefined, 'a prefix such as 10.0.0.0/8 or 2001:db8::/32');
 
+/** Octets in hex, with or without 0x → lower case without it. */
+export const hexOctets = z
+  .string()
+  .regex(/^(0x)?([0-9a-fA-F]{2})+$/, 'octets in hex such as 0x80001f88')
+  .transform((s) => s.replace(/^0x/i, '').toLowerCase());
+
+/** snmpEngineID: 5 to 32 octets in hex, not all 0 or all 255 (RFC 3411 section 5). */
+export const engineId = z
+  .string()
+  .regex(/^(0x)?([0-9a-fA-F]{2}){5,32}$/, 'an engine id of 5 to 32 octets in hex such as 0x80001f880411223344')
+  .refine((s) => !/^(0x)?(0+|[fF]+)$/.test(s), 'an engine id that is not all 00 or all ff')
+  .transform((s) => s.replace(/^0x/i, '').toLowerCase());
+
 export const port = z.number().int().min(0).max(65535);
 export const asn = z.number().int().min(1).max(4294967295);
 

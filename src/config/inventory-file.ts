@@ -2,14 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { InventoryEntry } from '../inventory/inventory.ts';
-import { ipAddress } from './fields.ts';
+import { engineId, ipAddress } from './fields.ts';
 import { type ConfigProblem, parseYaml, problemsOf } from './yaml.ts';
 
 const matchSchema = z
   .strictObject({
     network: z.string().optional(),
     address: ipAddress.optional(),
-    engine_id: z.string().optional(),
+    engine_id: engineId.optional(),
     bgp_id: ipAddress.optional(),
     sys_name: z.string().optional(),
     target: z.string().optional(),

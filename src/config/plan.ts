@@ -11,6 +11,11 @@ export interface ReloadPlan {
 /** A change below one of these is taken over live. */
 const LIVE = [
   'collectors.snmp_trap.communities',
+  'collectors.snmp_trap.engine',
+  'collectors.snmp_trap.users',
+  'collectors.snmp_trap.engines',
+  'collectors.snmp_trap.new_engines',
+  'collectors.snmp_trap.reports',
   'collectors.snmp_trap.ack',
   'collectors.snmp_trap.ack_budget',
   'collectors.snmp_trap.informs_in_flight',

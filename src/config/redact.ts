@@ -1,6 +1,6 @@
 /** What may be shown of a configuration: keys that hold secrets are masked. */
 /** Also asked before a value is shown in an error. */
-export const SECRET = /^(password|passphrase|secret|token|key_passphrase|community)$/;
+export const SECRET = /^(password|passphrase|secret|token|key_passphrase|master_key|localized_key|community)$/;
 
 export function redact(value: unknown, key = ''): unknown {
   if (Array.isArray(value))

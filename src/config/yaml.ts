@@ -36,6 +36,13 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
     path: '',
     message: `not valid YAML: ${e.message}`,
   }));
+  // Octets in hex look like a number to YAML, or even like a power of ten, and digits of a password, too: what was written counts.
+  visit(doc, {
+    Scalar(key, node, path) {
+      if (key === 'key' || typeof node.value !== 'number' || node.source === undefined) return;
+      if (/^0x/i.test(node.source) || HEX.test(keyOf(path)) || SECRET.test(keyOf(path))) node.value = node.source;
+    },
+  });
   if (variables && problems.length === 0) {
     visit(doc, {
       Scalar(key, node, path) {
@@ -51,10 +58,11 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
           return;
         }
         // An unquoted value that is one variable takes the type its text has: `port: ${PORT}` is a number.
-        const pair = path.at(-1);
-        const name = isPair(pair) && isScalar(pair.key) ? String(pair.key.value) : '';
+        const name = keyOf(path);
         node.value =
-          node.type === 'PLAIN' && !TEXT.test(name) && !SECRET.test(name) ? retype(expanded.text) : expanded.text;
+          node.type === 'PLAIN' && !TEXT.test(name) && !HEX.test(name) && !SECRET.test(name)
+            ? retype(expanded.text)
+            : expanded.text;
       },
     });
   }
@@ -81,6 +89,15 @@ export function parseYaml(file: string, text: string, variables?: Variables): Ya
 function rangeOf(node: unknown): readonly [number, number, number] | undefined {
   return (node as { range?: [number, number, number] | null } | undefined)?.range ?? undefined;
 }
+
+/** The key a scalar is the value of; empty in a list. */
+function keyOf(path: readonly unknown[]): string {
+  const pair = path.at(-1);
+  return isPair(pair) && isScalar(pair.key) ? String(pair.key.value) : '';
+}
+
+/** Octets in hex. */
+const HEX = /^(id|engine_id)$/;
 
 /** These are text whatever they look like: a password of digits stays one. */
 const TEXT = /^(name|username|user|site|node)$/;

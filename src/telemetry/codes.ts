@@ -5,6 +5,8 @@
 export interface CodeText {
   reason: string;
   fix: string;
+  /** Part of a protocol's ordinary course: counted, but nobody is warned. */
+  ordinary?: true;
 }
 
 export const REFUSAL_CODES = {
@@ -44,7 +46,7 @@ export const REFUSAL_CODES = {
   // SNMP
   'no-access-configured': {
     reason: 'no community and no user is configured, so nothing is accepted',
-    fix: 'add collectors.snmp_trap.communities: [{name: …, from: [PREFIX]}]',
+    fix: 'add collectors.snmp_trap.communities: [{name: …, from: [PREFIX]}], or collectors.snmp_trap.users for v3',
   },
   'unknown-community': {
     reason: 'the community is not configured',
@@ -61,6 +63,75 @@ export const REFUSAL_CODES = {
   'too-many-informs': {
     reason: 'too many informs wait for their receipt',
     fix: 'see why Kafka or the disk is slow; the device retries',
+  },
+  // SNMPv3
+  'security-model': {
+    reason: 'a security model other than USM (3)',
+    fix: 'configure the device for SNMPv3 with USM users',
+  },
+  'security-flags': {
+    reason: 'msgFlags ask for privacy without authentication, which does not exist',
+    fix: 'the sender is broken or hostile: report it to its vendor with a capture',
+  },
+  'engine-discovery': {
+    reason: 'a sender asked for our engine id and was answered with a Report',
+    fix: 'nothing to do: each sender of informs asks once',
+    ordinary: true,
+  },
+  'time-sync': {
+    reason: 'a sender asked for our boots and time and was answered with a Report',
+    fix: 'nothing to do: each sender of informs asks once',
+    ordinary: true,
+  },
+  'engine-query': {
+    reason: 'a Get of snmpEngineID.0, answered (RFC 5343)',
+    fix: 'nothing to do',
+    ordinary: true,
+  },
+  'unknown-engine': {
+    reason: 'a message that wants an answer names another engine than ours as authoritative',
+    fix: 'give the device the engine id that `tidegate status` shows (collectors.snmp_trap.engine.id), or let it discover it',
+  },
+  'new-engine-budget': {
+    reason: 'too many engines that were never heard before, from this source or from all together',
+    fix: 'list the engines under collectors.snmp_trap.engines, or raise collectors.snmp_trap.new_engines',
+  },
+  'user-keys-pending': {
+    reason: 'the passphrase of the user is not hashed yet',
+    fix: 'it is a moment after a start with many users; master_key or localized_key in place of passphrase needs none of it',
+  },
+  'unknown-user': {
+    reason: 'no user of this name is configured for this engine',
+    fix: 'configure the same user on the device and under collectors.snmp_trap.users; leave out engine_id for a user of any engine',
+  },
+  'unsupported-level': {
+    reason: 'the message is authenticated or encrypted, and the user has no key for it',
+    fix: 'add `auth` and `priv` of the user under collectors.snmp_trap.users, as on the device',
+  },
+  'level-too-low': {
+    reason: 'the user is configured with more protection than the message has',
+    fix: 'raise the security level on the device, or remove `priv` or `auth` of the user',
+  },
+  'wrong-digest': {
+    reason: 'the digest is not right: another authentication key or protocol, or not from who it says',
+    fix: 'compare `auth` (protocol and passphrase) of the user with the device; a localised key belongs to one engine id',
+  },
+  'not-in-time-window': {
+    reason: 'boots and time of an inform are not ours within 150 s; it was answered with our own',
+    fix: 'the device asks again by itself; where it goes on, compare engine.boots and engine.epoch of all nodes and their clocks',
+  },
+  replay: {
+    reason:
+      'boots and time are behind what this engine said before: recorded and sent again, or an agent that does not keep its clock',
+    fix: 'for an agent that forgets boots or time: {id: ENGINE, timeliness: monotonic} (or off) under collectors.snmp_trap.engines',
+  },
+  'decryption-error': {
+    reason: 'authentic, and not decipherable: another privacy key or protocol',
+    fix: 'compare `priv` (protocol and passphrase) of the user with the device; for AES-192 and AES-256 there are two key extensions: aes256 and aes256c',
+  },
+  'clock-behind': {
+    reason: 'the clock of this node is wrong, so it may not answer for the engine that all nodes share',
+    fix: 'correct the clock (NTP); the device is answered by another node, or when the clock is right',
   },
   // Streams
   'unknown-peer': {

@@ -39,6 +39,27 @@ export const METRICS = {
     labels: ['stage'],
   },
   tidegate_informs_in_flight: { type: 'gauge', help: 'Informs that wait for their receipt' },
+  tidegate_usm_reports_total: {
+    type: 'counter',
+    help: 'Report PDUs sent to SNMPv3 senders, by their counter; engineID: answers to a query for our engine id',
+    labels: ['report'],
+  },
+  tidegate_usm_reports_suppressed_total: {
+    type: 'counter',
+    help: 'Report PDUs that were due and not sent: too many for this source, or for all',
+  },
+  tidegate_usm_tolerated_total: {
+    type: 'counter',
+    help: 'SNMPv3 messages that strict timeliness would have refused, by the mode that let them pass',
+    labels: ['timeliness'],
+  },
+  tidegate_usm_engines: { type: 'gauge', help: 'Sending SNMPv3 engines whose clock is known' },
+  tidegate_usm_keys: { type: 'gauge', help: 'Pairs of engine and user whose keys are ready' },
+  tidegate_usm_fenced: {
+    type: 'gauge',
+    help: '1 while this worker refuses v3 informs because its clock cannot be trusted',
+    merge: 'max',
+  },
   tidegate_sessions: { type: 'gauge', help: 'Sessions that are up', labels: ['collector'] },
   // Spool
   tidegate_spool_bytes: { type: 'gauge', help: 'Bytes in the spool, exported ones included', labels: ['class'] },

@@ -1,6 +1,7 @@
 /** `collectors.snmp_trap` of the configuration file. */
 import { z } from 'zod';
 import { cidr, durationOr, listener, sizeOr } from '../../config/fields.ts';
+import { usmConfig } from './usm-config.ts';
 
 const community = z.strictObject({
   name: z.string().min(1).max(255).meta({ description: 'the community string, as configured on the devices' }),
@@ -14,6 +15,7 @@ const community = z.strictObject({
 export const snmpTrapConfig = z.strictObject({
   listen: z.array(listener).min(1).prefault(['127.0.0.1:1162']),
   communities: z.array(community).default([]),
+  ...usmConfig,
   ack: z
     .enum(['auto', 'spool', 'export'])
     .default('auto')
