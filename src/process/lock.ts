@@ -23,45 +23,81 @@ export function startTime(pid: number): string | undefined {
   }
 }
 
-/** Takes the lock, or returns the live holder. A lock whose holder is gone is taken over. */
+/** Takes the lock, or returns the live holder. A lock whose holder is gone is taken over, by one of those who try. */
 export function takeLock(file: string): { held: Holder } | { release: () => void } {
   for (let attempt = 0; ; attempt++) {
-    try {
-      // It appears with its content: an empty lock would be taken for a stale one.
-      const own = `${file}.${process.pid}`;
-      writeFileSync(own, JSON.stringify({ pid: process.pid, started: startTime(process.pid) ?? '' }), { mode: 0o644 });
+    if (appear(file)) return { release: () => remove(file) };
+    const holder = liveHolder(file);
+    if (holder) return { held: holder };
+    if (attempt >= ATTEMPTS) throw new Error(`the lock ${file} is stale and could not be taken over`);
+    // Only who has this second lock removes the stale one: else a slow starter could remove the lock of the one who was faster.
+    const guard = `${file}.takeover`;
+    if (appear(guard)) {
       try {
-        linkSync(own, file);
+        if (isStale(file)) remove(file);
       } finally {
-        unlinkSync(own);
+        remove(guard);
       }
-      return {
-        release: () => {
-          try {
-            unlinkSync(file);
-          } catch {
-            // Somebody removed data_dir; there is nothing left to release.
-          }
-        },
-      };
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 3) throw e;
-      const holder = readHolder(file);
-      if (holder && startTime(holder.pid) === holder.started && holder.pid !== process.pid) return { held: holder };
-      try {
-        unlinkSync(file);
-      } catch {
-        // Another starter removed the stale lock first: try again.
-      }
-    }
+    } else if (attempt > DEAD_GUARD_AFTER + (process.pid % 64) && isStale(guard)) remove(guard);
+    else pause();
   }
 }
 
-function readHolder(file: string): Holder | undefined {
+const ATTEMPTS = 400;
+const PAUSE_MS = 5;
+/** A guard is held for a moment. One whose holder is gone was left by a kill in that moment; nobody else is to be in the middle of it. */
+const DEAD_GUARD_AFTER = 100;
+
+/** Creates a lock that has its content from the first moment: an empty one would be taken for a stale one. False where there is one. */
+function appear(file: string): boolean {
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, JSON.stringify({ pid: process.pid, started: startTime(process.pid) ?? '' }), { mode: 0o644 });
+  try {
+    linkSync(own, file);
+    return true;
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e;
+    return false;
+  } finally {
+    unlinkSync(own);
+  }
+}
+
+/** Who holds a lock and lives. What this process is said to hold was left by an earlier one with its id. */
+function liveHolder(file: string): Holder | undefined {
+  const holder = readHolder(file);
+  return holder !== 'none' && holder && lives(holder) ? holder : undefined;
+}
+
+function lives(holder: Holder): boolean {
+  return startTime(holder.pid) === holder.started && holder.pid !== process.pid;
+}
+
+/** True where there is one and its holder is gone: then only who has the guard changes it. */
+function isStale(file: string): boolean {
+  const holder = readHolder(file);
+  return holder === 'none' ? false : holder === undefined || !lives(holder);
+}
+
+function remove(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch {
+    // Somebody removed it first, or all of data_dir: there is nothing left to remove.
+  }
+}
+
+/** Starting is not asynchronous yet: there is nothing else to do meanwhile. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+}
+
+/** 'none': there is no such file; undefined: it names nobody. */
+function readHolder(file: string): Holder | 'none' | undefined {
   try {
     const holder = JSON.parse(readFileSync(file, 'utf8')) as Holder;
     return typeof holder.pid === 'number' ? holder : undefined;
-  } catch {
-    return undefined;
+  } catch (e) {
+    return (e as NodeJS.ErrnoException).code === 'ENOENT' ? 'none' : undefined;
   }
 }
