@@ -8,6 +8,7 @@ import { type CliContext, CliError, EXIT } from './context.ts';
 import { decodeVerb } from './decode.ts';
 import { explainVerb } from './explain.ts';
 import { lbVerb } from './lb.ts';
+import { mibVerb } from './mib.ts';
 import { runVerb } from './run.ts';
 import { sendVerb } from './send.ts';
 import { spoolVerb } from './spool.ts';
@@ -56,6 +57,7 @@ export async function main(argv: string[], env: Record<string, string | undefine
     auditVerb,
     topicsVerb,
     lbVerb,
+    mibVerb,
     configVerb,
     versionVerb,
   ])

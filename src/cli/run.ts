@@ -26,7 +26,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         .default('all'),
     )
     .action(async (o: RunOptions) => {
-      const { config, inventory } = configOf(ctx, o.config);
+      const { config, inventory, alarms } = configOf(ctx, o.config);
       // The instance changes its working directory to data_dir; the file stays where it was named.
       const configFile = o.config === undefined ? undefined : resolve(o.config);
       const logTty = process.stderr.isTTY === true;
@@ -46,6 +46,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         logTty,
         outTty: ctx.tty,
         inventory,
+        alarms,
         cores: availableParallelism(),
         print: (text, onDrain) => {
           if (nobodyReads) return true;

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { call } from '../admin/client.ts';
 import { formatSize } from '../core/units.ts';
 import type { WorkerStatus } from '../process/messages.ts';
+import type { MibStatus } from '../process/mibs.ts';
 import { adminSocket, type CliContext, type CommonOptions, notRunning, print } from './context.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
 
@@ -28,6 +29,7 @@ interface StatusView {
   ready: string[];
   workers: (WorkerStatus & { restarts: number })[];
   silent: string[];
+  mibs?: MibStatus;
   lb: Record<string, unknown>;
   counters: Record<string, number>;
 }
@@ -61,6 +63,13 @@ function statusText(s: StatusView): string {
       );
       for (const p of e.problems) lines.push(`       ${p.topic || 'all topics'}: ${p.problem}: ${p.fix}`);
     }
+  }
+  if (s.mibs && s.mibs.state !== 'built-in') {
+    lines.push(
+      '',
+      `MIBS  ${s.mibs.state}  ${s.mibs.modules} modules, ${s.mibs.nodes} nodes, ${s.mibs.problems} problems`,
+    );
+    for (const p of s.mibs.first.slice(0, 10)) lines.push(`  ! ${p}`);
   }
   lines.push('', lbText(s.lb), '', 'COUNTERS');
   for (const [name, value] of Object.entries(s.counters)) if (value) lines.push(`  ${name.padEnd(70)} ${value}`);

@@ -1,8 +1,10 @@
 /** File → Config, or problems with file, line, value, what is allowed and the nearest key. */
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
 import { parsePrefix } from '../core/ip.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
+import { loadAlarms } from './alarms-file.ts';
 import { loadInventory } from './inventory-file.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type ConfigProblem, nearest, parseYaml, problemsOf, type YamlDocument } from './yaml.ts';
@@ -10,6 +12,8 @@ import { type ConfigProblem, nearest, parseYaml, problemsOf, type YamlDocument }
 export interface Loaded {
   config: Config;
   inventory: InventoryEntry[];
+  /** In the order in which they are tried. */
+  alarms: AlarmRule[];
 }
 
 /** No file at all: everything that listens, on loopback, community `public` from loopback, printed. */
@@ -90,6 +94,10 @@ function finish(
     inventory = loaded.entries;
     problems.push(...loaded.problems);
   }
+  config.mibs = { paths: config.mibs.paths.map((p) => resolve(base, p)) };
+  if (config.alarms.file !== undefined) config.alarms = { file: resolve(base, config.alarms.file) };
+  const alarms = loadAlarms(config.alarms.file);
+  problems.push(...alarms.problems);
   // Workers run in data_dir and verbs anywhere: a file is where the configuration says, seen from the configuration.
   for (const e of Object.values(config.export.exporters)) {
     if (e.type !== 'kafka') continue;
@@ -107,7 +115,7 @@ function finish(
   const hasDurable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');
   if (!hasDurable && config.export.exporters.stdout === undefined)
     config.export.exporters.stdout = { type: 'stdout', enabled: true };
-  return problems.length ? { problems } : { config, inventory };
+  return problems.length ? { problems } : { config, inventory, alarms: alarms.rules };
 }
 
 /** What no single section can see. */

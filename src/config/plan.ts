@@ -20,6 +20,8 @@ const LIVE = [
   'collectors.snmp_trap.ack_budget',
   'collectors.snmp_trap.informs_in_flight',
   'inventory',
+  'mibs',
+  'alarms',
 ];
 
 /** Compares two configurations leaf by leaf. */
@@ -44,6 +46,8 @@ export function mergeLive(running: Config, wanted: Config): Config {
   return {
     ...running,
     inventory: wanted.inventory,
+    mibs: wanted.mibs,
+    alarms: wanted.alarms,
     collectors: {
       ...running.collectors,
       snmp_trap: snmp && next ? { ...next, listen: snmp.listen } : snmp,

@@ -27,6 +27,19 @@ export const configSchema = z.strictObject({
   user: z.string().min(1).default('tidegate'),
   networks: z.record(name, z.strictObject({ device: z.string().min(1).max(15).optional() })).default({}),
   inventory: z.strictObject({ file: z.string().min(1) }).optional(),
+  mibs: z
+    .strictObject({
+      paths: z
+        .array(z.string().min(1))
+        .default([])
+        .meta({ description: 'folders and files of MIB modules, or tables that `tidegate mib compile` made' }),
+    })
+    .prefault({}),
+  alarms: z
+    .strictObject({
+      file: z.string().min(1).optional().meta({ description: 'alarm rules, tried before the built-in ones' }),
+    })
+    .prefault({}),
   collectors: z
     .strictObject({
       snmp_trap: section(snmpTrapConfig),

@@ -3,8 +3,10 @@
  * can be without a restart. Whatever is wrong with it, what runs goes on.
  */
 import { unwatchFile, watchFile } from 'node:fs';
+import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
 import type { Logger } from '../core/log.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
+import { loadAlarms } from './alarms-file.ts';
 import { loadInventory } from './inventory-file.ts';
 import { loadConfig } from './load.ts';
 import { mergeLive, planReload } from './plan.ts';
@@ -14,6 +16,8 @@ import { formatProblem } from './yaml.ts';
 export interface Reloadable {
   reconfigure(config: Config): void;
   replaceInventory(entries: InventoryEntry[]): void;
+  replaceAlarms(rules: AlarmRule[]): void;
+  reloadMibs(): void;
 }
 
 export interface WatchOptions {
@@ -55,6 +59,21 @@ export function watchChanges(o: WatchOptions): () => void {
     o.log.info({ file, devices: loaded.entries.length }, 'inventory reloaded');
   };
 
+  const alarmsChanged = (): void => {
+    const { file } = running.alarms;
+    if (file === undefined) return;
+    const loaded = loadAlarms(file);
+    if (loaded.problems.length) {
+      o.log.error(
+        { problems: loaded.problems.map(formatProblem) },
+        'the alarm rules are not usable; the previous ones stay in force',
+      );
+      return;
+    }
+    o.supervisor.replaceAlarms(loaded.rules);
+    o.log.info({ file, rules: loaded.rules.length }, 'alarm rules reloaded');
+  };
+
   const configChanged = (): void => {
     if (o.configFile === undefined) return;
     const loaded = loadConfig(o.configFile, o.env);
@@ -68,6 +87,7 @@ export function watchChanges(o: WatchOptions): () => void {
     const plan = planReload(running, loaded.config);
     if (plan.live.length === 0 && plan.restart.length === 0) return;
     const before = running.inventory?.file;
+    const rulesBefore = running.alarms.file;
     running = mergeLive(running, loaded.config);
     if (plan.live.length) o.supervisor.reconfigure(running);
     if (running.inventory?.file !== before) {
@@ -75,14 +95,22 @@ export function watchChanges(o: WatchOptions): () => void {
       if (running.inventory) watch(running.inventory.file, inventoryChanged);
       o.supervisor.replaceInventory(loaded.inventory);
     }
+    if (running.alarms.file !== rulesBefore) {
+      if (rulesBefore !== undefined) unwatchFile(rulesBefore);
+      if (running.alarms.file !== undefined) watch(running.alarms.file, alarmsChanged);
+      o.supervisor.replaceAlarms(loaded.alarms);
+    }
     o.log.info({ applied: plan.live, needs_restart: plan.restart }, 'configuration reloaded');
   };
 
   if (o.configFile !== undefined) watch(o.configFile, configChanged);
   if (running.inventory) watch(running.inventory.file, inventoryChanged);
+  if (running.alarms.file !== undefined) watch(running.alarms.file, alarmsChanged);
   o.onReload(() => {
     configChanged();
     inventoryChanged();
+    alarmsChanged();
+    o.supervisor.reloadMibs();
   });
   return () => {
     for (const file of watched.keys()) unwatchFile(file);

@@ -167,6 +167,10 @@ export class MibTable {
     return m !== undefined && m.rest === oid.length ? m.node : 0;
   }
 
+  hasName(node: number): boolean {
+    return this.a.name[node] !== 0;
+  }
+
   name(node: number): string {
     const n = this.a.name[node];
     return n === 0 ? String(this.a.arc[node]) : this.text.names[n - 1];

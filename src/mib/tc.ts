@@ -1,6 +1,6 @@
 /**
  * Types below all modules: what SMI itself has (RFC 2578 section 7.1, RFC 1155 section 3.2.3), and the textual conventions that nearly
- * every module needs (RFC 2579, 4001, 2021, 2863, 3411), so that a folder of vendors' modules compiles without the base modules.
+ * every module needs (RFC 2579, 2856, 2863, 3411, 4001, 4502), so that a folder of vendors' modules compiles without the base modules.
  */
 import type { MibType } from './model.ts';
 
@@ -91,6 +91,10 @@ const LIST: MibType[] = [
   { base: 'integer', tc: 'PhysicalIndex', hint: 'd' },
   octets('BridgeId', undefined, 8),
   octets('Utf8String', '65535t'),
+  // RFC 2856, 4502
+  { base: 'counter64', tc: 'CounterBasedGauge64' },
+  { base: 'counter64', tc: 'ZeroBasedCounter64' },
+  { base: 'unsigned', tc: 'ZeroBasedCounter32' },
 ];
 
 export const WELL_KNOWN_TYPES: Readonly<Record<string, MibType>> = Object.fromEntries(LIST.map((t) => [t.tc, t]));

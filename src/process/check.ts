@@ -1,6 +1,7 @@
 /** What `tidegate check` looks at beyond the file itself: this machine, and with `connect` what the configuration points at. */
 import { readFileSync, statfsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { compileMibFiles } from '../config/mib-files.ts';
 import type { Config } from '../config/schema.ts';
 import { formatEndpoint } from '../core/ip.ts';
 import { rfc3339Millis } from '../core/time.ts';
@@ -9,6 +10,7 @@ import { checkExporters } from '../export/check.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
 import { createDial } from '../net/tcp.ts';
 import { planListens } from './listens.ts';
+import { formatMibProblem } from './mibs.ts';
 import { lookUpUser } from './privileges.ts';
 import { RATE_FILE, type RateFile } from './rate.ts';
 import { openAll } from './sockets.ts';
@@ -20,7 +22,7 @@ export interface CheckFinding {
 }
 
 export async function checkHost(config: Config, devices: number, connect: boolean): Promise<CheckFinding[]> {
-  const out: CheckFinding[] = [...machine(config), ...access(config, devices), spool(config)];
+  const out: CheckFinding[] = [...machine(config), ...access(config, devices), ...mibs(config), spool(config)];
   if (connect) {
     out.push(...(await sockets(config)));
     out.push(...(await peers(config)));
@@ -66,6 +68,26 @@ function machine(config: Config): CheckFinding[] {
       fix: 'configure lb.bgp: {asn, peers: [{address, asn}]}',
     });
   return out;
+}
+
+/** Compiles the modules, as a start would. */
+function mibs(config: Config): CheckFinding[] {
+  const { paths } = config.mibs;
+  if (paths.length === 0) return [];
+  const c = compileMibFiles(paths);
+  const ok: CheckFinding = {
+    severity: 'ok',
+    what: `mibs: ${c.modules.length} modules of ${c.files} files, ${c.nodes} nodes`,
+  };
+  const nothing: CheckFinding = {
+    severity: 'problem',
+    what: `mibs.paths: no module in ${paths.join(', ')}`,
+    fix: 'name folders of MIB modules, or tables that tidegate mib compile made',
+  };
+  return [
+    c.modules.length > 0 ? ok : nothing,
+    ...c.problems.map((p): CheckFinding => ({ severity: 'note', what: formatMibProblem(p) })),
+  ];
 }
 
 function access(config: Config, devices: number): CheckFinding[] {

@@ -5,6 +5,7 @@ import { BmpCollector } from '../collectors/bmp/collector.ts';
 import type { BoundTcp, Collector, CollectorContext } from '../collectors/collector.ts';
 import { GnmiCollector } from '../collectors/gnmi/collector.ts';
 import { type BoundTrapSocket, SnmpTrapCollector } from '../collectors/snmp-trap/collector.ts';
+import type { Meaning } from '../collectors/snmp-trap/meaning.ts';
 import type { Config } from '../config/schema.ts';
 import { dialGrpc } from '../net/grpc.ts';
 import { loadNative } from '../net/native.ts';
@@ -17,6 +18,8 @@ export interface BuildOptions {
   config: Config;
   listens: readonly Listen[];
   context: CollectorContext;
+  /** What notifications mean. */
+  meaning: Meaning;
   /** A packet or connection came to a VIP. */
   onPacket: (vip: string) => void;
 }
@@ -27,6 +30,7 @@ export interface BuiltCollectors {
   /** Listeners that could not be bound or are not read any more: hard reasons. */
   problems(): string[];
   reconfigure(config: Config): void;
+  setMeaning(meaning: Meaning): void;
   /** By listener: datagrams the kernel dropped at this worker's socket since it was opened. */
   drops(): number[];
   close(): void;
@@ -66,7 +70,7 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
   const { snmp_trap, bmp, bgp, gnmi } = config.collectors;
   let snmp: SnmpTrapCollector | undefined;
   if (snmp_trap) {
-    snmp = new SnmpTrapCollector(snmp_trap, udp.snmp_trap, context);
+    snmp = new SnmpTrapCollector(snmp_trap, udp.snmp_trap, context, o.meaning);
     named.push(['snmp_trap', snmp]);
   }
   if (bmp) named.push(['bmp', new BmpCollector(bmp, tcp.bmp, context)]);
@@ -81,6 +85,9 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
     ],
     reconfigure: (next) => {
       if (next.collectors.snmp_trap) snmp?.reconfigure(next.collectors.snmp_trap);
+    },
+    setMeaning: (meaning) => {
+      if (snmp) snmp.meaning = meaning;
     },
     drops: () => sockets.map((s) => s?.kernelDrops ?? 0),
     close: () => {

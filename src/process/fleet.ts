@@ -15,6 +15,7 @@ import type { Asker, Gathered } from './ask.ts';
 import { Child, FIRST_FD } from './child.ts';
 import type { CounterStore } from './counters.ts';
 import { planListens } from './listens.ts';
+import type { MeaningSource } from './meaning.ts';
 import type {
   FromWorker,
   Listen,
@@ -39,6 +40,7 @@ const UNSAID_LIMIT = 1000;
 export interface FleetOptions {
   config: () => Config;
   inventory: () => InventoryEntry[];
+  meaning: () => MeaningSource;
   clock: Clock;
   log: Logger;
   registry: Registry;
@@ -156,6 +158,7 @@ export class Fleet {
       shard,
       olderShards,
       inventory: this.o.inventory(),
+      meaning: this.o.meaning(),
       dataDir: this.o.dataDir,
       uid: identity?.uid,
       gid: identity?.gid,

@@ -10,6 +10,7 @@ import type { ListenSpec } from '../net/types.ts';
 import type { SpoolUsage } from '../spool/types.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
 import type { Sample } from '../telemetry/registry.ts';
+import type { MeaningSource } from './meaning.ts';
 
 /** A listening socket of one collector. */
 export interface Listen {
@@ -35,6 +36,7 @@ export interface WorkerInit {
   /** Shards of older generations this worker drains. */
   olderShards: string[];
   inventory: InventoryEntry[];
+  meaning: MeaningSource;
   /** Absolute; the worker's working directory, so that it needs no search permission above it. */
   dataDir: string;
   /** To drop to before anything is read; absent: stay. */
@@ -71,6 +73,8 @@ export type ToWorker =
   | { kind: 'node-usage'; others: Record<EventClass, { bytes: number; unexported: number }> }
   | { kind: 'ask'; id: number; question: Question }
   | { kind: 'inventory'; entries: InventoryEntry[] }
+  /** MIBs or alarm rules have changed. */
+  | { kind: 'meaning'; source: MeaningSource }
   | { kind: 'reconfigure'; config: Config }
   | { kind: 'emit'; event: SystemEvent }
   | { kind: 'tap'; filter: TapFilter | undefined }

@@ -15,6 +15,7 @@ import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MetricsPage } from '../admin/metrics.ts';
 import type { Admin } from '../admin/types.ts';
+import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
 import { redact } from '../config/redact.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
@@ -32,6 +33,7 @@ import { forChildren, openDoors } from './doors.ts';
 import { explain } from './explain.ts';
 import { CHILDREN_FILE, Fleet } from './fleet.ts';
 import { takeLock } from './lock.ts';
+import { MeaningHost } from './meaning.ts';
 import type { FromSpeaker, Listen, RefusalAnswer, SpeakerDecision, TapFilter, ToSpeaker } from './messages.ts';
 import { awaitOrphans } from './orphans.ts';
 import { type Identity, lookUpUser } from './privileges.ts';
@@ -53,6 +55,7 @@ export interface SupervisorOptions {
   /** Lines of events for standard output; returns false while it is full, then calls `onDrain`. */
   print: (text: string, onDrain: () => void) => boolean;
   inventory: InventoryEntry[];
+  alarms: AlarmRule[];
   cores: number;
 }
 
@@ -76,6 +79,7 @@ export class Supervisor implements Admin {
   private decision: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['the speaker has not started'] };
   private identity: Identity | undefined;
   private inventory: InventoryEntry[];
+  private readonly meaning: MeaningHost;
   private stopping = false;
   private draining = false;
   private release: () => void = () => {};
@@ -87,6 +91,7 @@ export class Supervisor implements Admin {
     this.o = o;
     this.config = o.config;
     this.inventory = o.inventory;
+    this.meaning = new MeaningHost({ ...o, tell: (source) => this.fleet?.tellAll({ kind: 'meaning', source }) });
     this.table = new DeviceTable(o.inventory);
     this.asker = new Asker(o.clock);
     this.page = new MetricsPage(() => this.samples());
@@ -118,7 +123,10 @@ export class Supervisor implements Admin {
     try {
       await this.awaitOrphans();
       this.identity = this.whoWorkersBecome();
-      if (role !== 'speaker') await this.startWorkers(dataDir);
+      if (role !== 'speaker') {
+        await this.meaning.first(config.mibs.paths);
+        await this.startWorkers(dataDir);
+      }
       if (role !== 'ingest') this.startSpeaker(dataDir);
       await this.openAdmin();
     } catch (e) {
@@ -175,6 +183,7 @@ export class Supervisor implements Admin {
     const fleet = new Fleet({
       config: () => forChildren(this.config),
       inventory: () => this.inventory,
+      meaning: () => this.meaning.source(),
       clock: this.o.clock,
       log: this.o.log,
       registry: this.registry,
@@ -342,6 +351,7 @@ export class Supervisor implements Admin {
       workers,
       silent,
       devices: this.table.size,
+      mibs: this.meaning.mibs.status(),
       lb,
       counters: Object.fromEntries(
         this.samples()
@@ -432,10 +442,21 @@ export class Supervisor implements Admin {
     this.fleet?.tellAll({ kind: 'inventory', entries });
   }
 
+  /** New alarm rules, in the order in which they are tried. */
+  replaceAlarms(rules: AlarmRule[]): void {
+    this.meaning.replaceAlarms(rules);
+  }
+
+  /** Looks whether MIB files have changed, and compiles them if so; what runs goes on meanwhile. */
+  reloadMibs(): void {
+    if (this.o.role !== 'speaker') void this.meaning.mibs.load(this.config.mibs.paths);
+  }
+
   /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
   reconfigure(config: Config): void {
     this.config = config;
     this.fleet?.tellAll({ kind: 'reconfigure', config: forChildren(config) });
+    this.reloadMibs();
   }
 
   /** The speaker is another container: the lease tells it first to announce worse, then to withdraw, while the workers still read. */

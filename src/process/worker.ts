@@ -32,6 +32,7 @@ import { ExportHost, QUARANTINE_DIR } from './export-host.ts';
 import { HealthMeter } from './health.ts';
 import { LeaseChannel } from './lease-channel.ts';
 import { Manifests } from './manifests.ts';
+import { makeMeaning } from './meaning.ts';
 import type {
   FromWorker,
   Question,
@@ -203,6 +204,7 @@ export class Worker {
         worker: init.index,
         workers: init.of,
       },
+      meaning: makeMeaning(init.meaning, log),
       onPacket: (vip) => {
         this.vips[vip] = clock.wallMs();
       },
@@ -295,7 +297,7 @@ export class Worker {
     if (!this.opened) {
       if (m.kind === 'stop') this.finish();
       else if (m.kind === 'lines-written') this.exports?.linesWritten();
-      else if (m.kind === 'inventory' || m.kind === 'reconfigure') this.early.push(m);
+      else if (m.kind === 'inventory' || m.kind === 'meaning' || m.kind === 'reconfigure') this.early.push(m);
       return;
     }
     switch (m.kind) {
@@ -311,6 +313,9 @@ export class Worker {
         return;
       case 'inventory':
         this.inventory.replace(m.entries);
+        return;
+      case 'meaning':
+        this.collectors.setMeaning(makeMeaning(m.source, this.log));
         return;
       case 'reconfigure':
         this.config = m.config;

@@ -72,6 +72,27 @@ snmpEngineBoots snmpEngine.2 INTEGER
 snmpEngineTime snmpEngine.3 INTEGER
 snmpEngineMaxMessageSize snmpEngine.4 INTEGER
 
+@SNMP-VIEW-BASED-ACM-MIB
+snmpVacmMIB snmpModules.16
+vacmMIBObjects snmpVacmMIB.1
+vacmContextTable vacmMIBObjects.1 table
+vacmContextEntry vacmContextTable.1 row(vacmContextName)
+vacmContextName vacmContextEntry.1 SnmpAdminString
+vacmSecurityToGroupTable vacmMIBObjects.2 table
+vacmSecurityToGroupEntry vacmSecurityToGroupTable.1 row(vacmSecurityModel vacmSecurityName)
+vacmSecurityModel vacmSecurityToGroupEntry.1 SnmpSecurityModel
+vacmSecurityName vacmSecurityToGroupEntry.2 SnmpAdminString
+vacmGroupName vacmSecurityToGroupEntry.3 SnmpAdminString
+vacmAccessTable vacmMIBObjects.4 table
+vacmAccessEntry vacmAccessTable.1 row(vacmGroupName vacmAccessContextPrefix vacmAccessSecurityModel vacmAccessSecurityLevel)
+vacmAccessContextPrefix vacmAccessEntry.1 SnmpAdminString
+vacmAccessSecurityModel vacmAccessEntry.2 SnmpSecurityModel
+vacmAccessSecurityLevel vacmAccessEntry.3 SnmpSecurityLevel
+vacmAccessContextMatch vacmAccessEntry.4 {exact prefix}
+vacmAccessReadViewName vacmAccessEntry.5 SnmpAdminString
+vacmAccessWriteViewName vacmAccessEntry.6 SnmpAdminString
+vacmAccessNotifyViewName vacmAccessEntry.7 SnmpAdminString
+
 @SNMP-COMMUNITY-MIB
 snmpCommunityMIB snmpModules.18
 snmpCommunityMIBObjects snmpCommunityMIB.1
