@@ -10,6 +10,7 @@ import type { DeviceTable } from '../inventory/inventory.ts';
 import { REFUSAL_CODES } from '../telemetry/codes.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
 import type { Sample } from '../telemetry/registry.ts';
+import { hardRemedy, softRemedy } from './fixes.ts';
 import type { Listen, WorkerStatus } from './messages.ts';
 
 export interface Finding {
@@ -30,6 +31,10 @@ export interface ExplainInput {
   refusals: Refusal[];
   workers: WorkerStatus[];
   silent: string[];
+  /** Why workers do not run at all; empty: they do. */
+  notRunning: string[];
+  /** Absolute. */
+  dataDir: string;
   lb: Record<string, unknown>;
   listens: Listen[];
   samples: Sample[];
@@ -115,18 +120,25 @@ function nodeFindings(i: ExplainInput): Finding[] {
       cause: 'no listener is configured',
       fix: 'configure collectors: with a listen address each',
     });
-  for (const w of i.workers)
-    for (const reason of w.hard)
-      out.push({
-        at: /bound|polled|socket/.test(reason) ? 'socket' : /disk|sync|spool/.test(reason) ? 'spool' : 'process',
-        severity: 'problem',
-        cause: `worker ${w.index}: ${reason}`,
-        fix: /bound|socket/.test(reason)
-          ? `free the address or correct it: ${i.listens.map((l) => formatEndpoint(l.spec.address, l.spec.port)).join(', ')}`
-          : 'see the log of this node',
-      });
-  for (const w of i.workers)
-    for (const reason of w.soft) out.push({ at: 'spool', severity: 'note', cause: `worker ${w.index}: ${reason}` });
+  const context = {
+    dataDir: i.dataDir,
+    listening: i.listens.map((l) => formatEndpoint(l.spec.address, l.spec.port)).join(', '),
+  };
+  for (const reason of i.notRunning) {
+    const { at, fix } = hardRemedy(reason, context);
+    out.push({ at, severity: 'problem', cause: reason, fix });
+  }
+  for (const w of i.workers) {
+    for (const reason of w.hard) {
+      const { at, fix } = hardRemedy(reason, context);
+      out.push({ at, severity: 'problem', cause: `worker ${w.index}: ${reason}`, fix });
+    }
+    for (const reason of w.soft) {
+      const { at, meaning, fix } = softRemedy(reason);
+      const cause = `worker ${w.index}: ${reason}${meaning === undefined ? '' : `: ${meaning}`}`;
+      out.push({ at, severity: 'note', cause: `${cause}; routers prefer other nodes meanwhile`, fix });
+    }
+  }
   for (const [name, labels, value] of i.samples) {
     if (name !== 'tidegate_lost_events_total' || value === 0) continue;
     if (labels.includes('reason="kernel"'))

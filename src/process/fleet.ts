@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
+import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
@@ -14,6 +15,7 @@ import type { Registry } from '../telemetry/registry.ts';
 import type { Asker, Gathered } from './ask.ts';
 import { Child, FIRST_FD } from './child.ts';
 import type { CounterStore } from './counters.ts';
+import { hardRemedy } from './fixes.ts';
 import { planListens } from './listens.ts';
 import type { MeaningSource } from './meaning.ts';
 import type {
@@ -67,6 +69,8 @@ interface Slot {
   started: boolean;
   usage: SpoolUsage | undefined;
   hard: string[];
+  /** Why it could not open, each time it was started since it last ran. */
+  failed: { message: string; times: number } | undefined;
   renewedAt: number;
   /** Kernel drops by listener that are counted. */
   drops: number[];
@@ -133,6 +137,7 @@ export class Fleet {
         started: false,
         usage: undefined,
         hard: ['starting'],
+        failed: undefined,
         renewedAt: 0,
         drops: [],
       });
@@ -210,10 +215,25 @@ export class Fleet {
   obstacles(leaseTimeoutMs: number): string[] {
     const now = this.o.clock.nowMs();
     return this.slots.flatMap((s, i) => {
-      if (!s.started) return [s.hard[0] ?? `worker ${i} is starting`];
+      if (!s.started) return [this.whyNot(i) ?? s.hard[0] ?? `worker ${i} is starting`];
       if (now - s.renewedAt > leaseTimeoutMs) return [`worker ${i} does not renew its lease`];
       return s.hard.map((r) => `worker ${i}: ${r}`);
     });
+  }
+
+  /** Workers that end before they can read, again and again, and why. */
+  notRunning(): string[] {
+    return this.slots.map((_, i) => this.whyNot(i)).filter((why) => why !== undefined);
+  }
+
+  private listening(): string {
+    return this.listens.map((l) => formatEndpoint(l.spec.address, l.spec.port)).join(', ');
+  }
+
+  private whyNot(index: number): string | undefined {
+    const { failed } = this.slots[index];
+    if (!failed) return undefined;
+    return `worker ${index} cannot run: ${failed.message} (tried ${failed.times} time${failed.times === 1 ? '' : 's'})`;
   }
 
   /** Each 200 ms: who is up, and what the others hold. */
@@ -258,6 +278,7 @@ export class Fleet {
     switch (m.kind) {
       case 'bound':
         slot.bound = true;
+        slot.failed = undefined;
         if (this.ready) this.letRead(index);
         else if (this.slots.every((s) => s.bound)) {
           this.ready = true;
@@ -283,7 +304,16 @@ export class Fleet {
         this.o.onTapped(m.events);
         return;
       case 'fatal':
-        this.o.log.error({ worker: index, error: m.message }, 'a worker cannot run');
+        slot.failed = { message: m.message, times: (slot.failed?.times ?? 0) + 1 };
+        this.o.log.error(
+          {
+            worker: index,
+            error: m.message,
+            times: slot.failed.times,
+            fix: hardRemedy(m.message, { dataDir: this.o.dataDir, listening: this.listening() }).fix,
+          },
+          'a worker cannot run: nothing is received on its sockets; it is tried again',
+        );
         return;
       case 'closed':
         // While Kafka is flushed, a router must not reach a socket that nobody reads.

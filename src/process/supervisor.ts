@@ -404,6 +404,8 @@ export class Supervisor implements Admin {
       refusals: (refusals.answers as RefusalAnswer[]).flatMap((a) => a.refusals),
       workers,
       silent,
+      notRunning: this.fleet?.notRunning() ?? [],
+      dataDir: process.cwd(),
       lb: lb as Record<string, unknown>,
       listens: this.listens(),
       samples: this.samples(),

@@ -1,0 +1,57 @@
+/** `explain`: every reason of a worker comes with what it means and what to do. */
+import { describe, expect, it } from 'vitest';
+import type { Config } from '../../src/config/schema.ts';
+import { DeviceTable } from '../../src/inventory/inventory.ts';
+import { type ExplainInput, explain } from '../../src/process/explain.ts';
+import type { WorkerStatus } from '../../src/process/messages.ts';
+
+function findings(worker: Partial<WorkerStatus>, over: Partial<ExplainInput> = {}) {
+  const spec = { address: '127.0.0.1', port: 1162, network: 'default' };
+  return explain({
+    device: '192.0.2.1',
+    config: { lb: { vips: [] } } as unknown as Config,
+    inventory: new DeviceTable([]),
+    refusals: [],
+    workers: [{ index: 0, hard: [], soft: [], exporters: [], ...worker } as unknown as WorkerStatus],
+    silent: [],
+    notRunning: [],
+    dataDir: '/var/lib/tidegate',
+    lb: {},
+    listens: [{ collector: 'snmp_trap', kind: 'udp', spec } as unknown as ExplainInput['listens'][number]],
+    samples: [],
+    nowMs: 0,
+    ...over,
+  }).findings;
+}
+
+describe('explain', () => {
+  it.each([
+    ['spool 83 % full of events that are not exported', 'spool', /low_water/, /max_bytes/],
+    ['spool full: traps are shed', 'spool', /shed/, /max_bytes/],
+    ['exporter kafka delivers nothing', 'export', /wait in the spool/, /check --connect/],
+    ['kernel-drops', 'kernel', /dropped datagrams/, /rmem_max/],
+    ['draining', 'process', /asked/, /lb undrain/],
+  ])('%s', (reason, at, cause, fix) => {
+    const f = findings({ soft: [reason] }).find((x) => x.cause.startsWith(`worker 0: ${reason}`));
+    expect(f).toMatchObject({ at, severity: 'note' });
+    expect(f?.cause).toMatch(cause);
+    expect(f?.fix).toMatch(fix);
+  });
+
+  it.each([
+    ['socket not bound: 127.0.0.1:1162 EADDRINUSE', 'socket', /127\.0\.0\.1:1162/],
+    ['disk not writable: ENOSPC: no space left on device, write', 'spool', /free space on .*\/var\/lib\/tidegate/],
+    ['disk: a record waits over 1 s for its fdatasync', 'spool', /disk of \/var\/lib\/tidegate/],
+  ])('%s', (reason, at, fix) => {
+    const f = findings({ hard: [reason] }).find((x) => x.cause === `worker 0: ${reason}`);
+    expect(f).toMatchObject({ at, severity: 'problem', fix: expect.stringMatching(fix) });
+  });
+
+  it('a worker that never runs is a problem with its reason and a fix', () => {
+    const why = "worker 1 cannot run: EACCES: permission denied, mkdir 'spool/1/1/alarm' (tried 4 times)";
+    expect(findings({}, { notRunning: [why] }).find((f) => f.cause === why)).toMatchObject({
+      severity: 'problem',
+      fix: expect.stringContaining('user that workers run as'),
+    });
+  });
+});
