@@ -77,6 +77,8 @@ export interface ExporterProgress {
   quarantined: number;
   /** Quarantined events by collector: tidegate_lost_events_total{reason=quarantine}. */
   quarantinedBy: Record<string, number>;
+  /** Of them, those whose quarantine file was deleted for its room. */
+  quarantineDropped?: number;
   skipped: number;
   /** Events not delivered yet. */
   lag: number;

@@ -178,6 +178,7 @@ export class ExportHost {
       metrics.handle('tidegate_export_acked_total', label).value = p.acked;
       metrics.handle('tidegate_export_retried_total', label).value = p.retried;
       metrics.handle('tidegate_export_quarantined_total', label).value = p.quarantined;
+      metrics.handle('tidegate_export_quarantine_dropped_total', label).value = p.quarantineDropped ?? 0;
       metrics.handle('tidegate_export_skipped_total', label).value = p.skipped;
       metrics.handle('tidegate_export_lag_events', label).value = p.lag;
       metrics.handle('tidegate_export_up', label).value = p.up ? 1 : 0;

@@ -88,6 +88,11 @@ export const METRICS = {
     help: 'Events that can never be accepted, set aside',
     labels: ['exporter'],
   },
+  tidegate_export_quarantine_dropped_total: {
+    type: 'counter',
+    help: 'Events set aside earlier whose quarantine file was deleted because newer ones needed its room',
+    labels: ['exporter'],
+  },
   tidegate_export_skipped_total: {
     type: 'counter',
     help: 'Events a slow non-durable exporter skipped',

@@ -60,6 +60,7 @@ export class KafkaExporter implements Exporter {
   private acked = 0;
   private retried = 0;
   private quarantined = 0;
+  private quarantineDropped = 0;
   private readonly quarantinedBy: Record<string, number> = {};
 
   constructor(o: KafkaExporterOptions) {
@@ -87,6 +88,10 @@ export class KafkaExporter implements Exporter {
       },
       o.watchFilesMs,
     );
+    o.quarantine.onDropped = (file, events) => {
+      this.quarantineDropped += events;
+      o.log.warn({ exporter: o.name, file, events }, 'the quarantine is full: its oldest file is deleted');
+    };
     this.producer.start();
   }
 
@@ -118,6 +123,7 @@ export class KafkaExporter implements Exporter {
       retried: this.retried,
       quarantined: this.quarantined,
       quarantinedBy: { ...this.quarantinedBy },
+      quarantineDropped: this.quarantineDropped,
       skipped: 0,
       lag: this.lag,
       up: !this.problems.has(''),
