@@ -111,6 +111,41 @@ describe.skipIf(!labAvailable('helm'))('chart', () => {
     expect(kinds).toEqual(new Set(['StatefulSet', 'DaemonSet']));
   });
 
+  it('admin.api: listens with TLS and a login, has its port, and is refused without either', async () => {
+    const file = join(dir, 'api.yaml');
+    const api = {
+      enabled: true,
+      tls: { cert: '/etc/tidegate/secrets/api/tls.crt', key: '/etc/tidegate/secrets/api/tls.key', clientCa: '' },
+      tokens: [{ name: 'noc', role: 'viewer', token: '${file:/etc/tidegate/secrets/api/noc}' }],
+    };
+    const write = (admin: object) => writeFileSync(file, JSON.stringify({ admin, secrets: [{ name: 'api' }] }));
+    for (const profile of ['pod', 'host']) {
+      write({ api });
+      const all = await render('-f', file, '--set', `profile=${profile}`);
+      const text = all.find((m) => m.kind === 'ConfigMap')!.data!['tidegate.yaml'];
+      expect((parse(text) as { admin: object }).admin).toMatchObject({
+        api: {
+          listen: '0.0.0.0:9443',
+          tls: { cert: api.tls.cert, key: api.tls.key },
+          tokens: api.tokens,
+        },
+      });
+      const ports = workload(all).spec.template!.spec.containers.map((c) =>
+        (c as unknown as { ports: { name: string }[] }).ports.map((p) => p.name).includes('api'),
+      );
+      expect(ports.filter(Boolean)).toHaveLength(1);
+      expect(JSON.stringify(all.filter((m) => m.kind === 'Service'))).toContain('"targetPort":"api"');
+    }
+    write({ api: { ...api, tokens: [] } });
+    await fails('-f', file).toThrow(/somebody who can log in/);
+    write({ api: { ...api, tls: { cert: '', key: '', clientCa: '' } } });
+    await fails('-f', file).toThrow(/certificate's file/);
+    // A token in clear would stand in a ConfigMap.
+    write({ api: { ...api, tokens: [{ ...api.tokens[0], token: 'not-a-secret-any-more' }] } });
+    await fails('-f', file).toThrow(/token/);
+    expect(JSON.stringify(of('pod-default'))).not.toContain('9443');
+  });
+
   it.each(CASES)('%s: helm lint', async (name) => {
     const done = await exec([labBin('helm'), 'lint', '--strict', CHART, '-f', values(name), ...KUBE]);
     expect(done.stdout).toContain('0 chart(s) failed');

@@ -49,6 +49,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- $own := dict "site" .Values.site "node" "${TIDEGATE_NODE}" "data_dir" "/var/lib/tidegate" -}}
 {{- $_ := set $own "admin" (dict "listen" (printf "%s:%d" .Values.admin.address (int .Values.admin.port)) "speaker_listen" (printf "%s:%d" .Values.admin.address (int .Values.admin.speakerPort))) -}}
+{{- with .Values.admin.api -}}
+{{- if .enabled -}}
+{{- $tls := dict "cert" (required "admin.api.tls.cert names the certificate's file" .tls.cert) "key" (required "admin.api.tls.key names the key's file" .tls.key) -}}
+{{- with .tls.clientCa }}{{ $_ := set $tls "client_ca" . }}{{ end -}}
+{{- if not (or .tokens .tls.clientCa) -}}
+{{- fail "admin.api needs somebody who can log in: give tokens, or tls.clientCa and certificates" -}}
+{{- end -}}
+{{- $api := dict "listen" (printf "%s:%d" $.Values.admin.address (int .port)) "tls" $tls -}}
+{{- with .tokens }}{{ $_ := set $api "tokens" . }}{{ end -}}
+{{- with .certificates }}{{ $_ := set $api "certificates" . }}{{ end -}}
+{{- $_ := set $own.admin "api" $api -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml (merge $own (deepCopy .Values.config)) -}}
 {{- end -}}
 
@@ -107,6 +120,9 @@ envFrom: {{ toYaml . | nindent 2 }}
 {{- end }}
 ports:
   - {name: {{ .portName }}, containerPort: {{ .port }}, protocol: TCP}
+  {{- if and $v.admin.api.enabled (ne .role "speaker") }}
+  - {name: api, containerPort: {{ $v.admin.api.port }}, protocol: TCP}
+  {{- end }}
 startupProbe:
   httpGet: {path: /livez, port: {{ .portName }}}
   periodSeconds: 2
