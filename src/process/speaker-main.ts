@@ -170,6 +170,13 @@ function fileStore(): AddressStore {
       await next.datasync();
       await next.close();
       await rename(`${STORE}.new`, STORE);
+      // Without this a power cut may bring back the older record, and an address of ours would be nobody's.
+      const directory = await open('.', 'r');
+      try {
+        await directory.sync();
+      } finally {
+        await directory.close();
+      }
     },
   };
 }
