@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { decodeEnvelope, decodePdu } from '../src/codec/snmp/decode.ts';
 import { notificationOf } from '../src/codec/snmp/rfc3584.ts';
 import { meaningOf } from '../src/collectors/snmp-trap/meaning.ts';
-import { normalise, type Origin } from '../src/collectors/snmp-trap/normalise.ts';
+import { normalise, type Origin, V2C } from '../src/collectors/snmp-trap/normalise.ts';
 import { systemClock } from '../src/core/clock.ts';
 import { isDecodeError } from '../src/core/result.ts';
 
@@ -31,7 +31,7 @@ function decode(): ReturnType<typeof decodePdu> {
 function whole(): number {
   const pdu = decode();
   if (isDecodeError(pdu)) throw new Error(pdu.code);
-  return JSON.stringify(normalise(datagram, 'v2c', 'trap', notificationOf(pdu)!, origin, meaning).data).length;
+  return JSON.stringify(normalise(datagram, V2C, 'trap', notificationOf(pdu)!, origin, meaning).data).length;
 }
 
 const ROUNDS = 7;

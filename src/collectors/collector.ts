@@ -17,6 +17,18 @@ export interface CollectorContext {
   /** This worker's index and how many there are: a dialled target belongs to one of them. */
   worker: number;
   workers: number;
+  /** Of this instance; absent in tests. */
+  site?: string;
+  node?: string;
+  /** Where the time is kept over restarts, for an engine that answers by the clock; absent: nowhere. */
+  engineClock?: EngineClockStore;
+}
+
+/** The latest UTC (milliseconds) that was seen, and the engineBoots it belongs to. */
+export interface EngineClockStore {
+  load(): { boots: number; ms: number } | undefined;
+  /** Writes in the background; errors are logged, not thrown. */
+  save(mark: { boots: number; ms: number }): void;
 }
 
 /** A socket the edge opened for a collector, and the listener it came from. */

@@ -142,6 +142,13 @@ function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
         say(['collectors', collector, 'listen', i, 'network'], 'no such network under networks', l.network, networks);
     });
   }
+  // Several nodes of a VIP are one engine: an id that each makes for itself would be another one on each.
+  const snmp = config.collectors.snmp_trap;
+  if (snmp && snmp.users.length > 0 && snmp.engine.id === undefined && vips.length > 0)
+    say(
+      ['collectors', 'snmp_trap', 'engine', 'id'],
+      'with a VIP and SNMPv3 users the engine id must be given, the same on every node; a new one: 0x8000000005 and 12 random octets',
+    );
   config.lb.vips.forEach((v, i) => {
     if (vips.indexOf(v.name) !== i) say(['lb', 'vips', i, 'name'], 'this name stands twice', v.name);
     v.addresses.forEach((a, j) => {

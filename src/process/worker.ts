@@ -24,9 +24,10 @@ import { Quota } from '../spool/quota.ts';
 import { recoverLog, type SegmentInfo } from '../spool/recovery.ts';
 import { Spool } from '../spool/spool.ts';
 import type { Position } from '../spool/types.ts';
-import { REFUSAL_CODES } from '../telemetry/codes.ts';
+import { type CodeText, REFUSAL_CODES } from '../telemetry/codes.ts';
 import { Refusals } from '../telemetry/refusals.ts';
 import { Registry } from '../telemetry/registry.ts';
+import { clockStore } from './clock-store.ts';
 import { type BuiltCollectors, buildCollectors } from './collectors.ts';
 import { ExportHost, QUARANTINE_DIR } from './export-host.ts';
 import { HealthMeter } from './health.ts';
@@ -92,7 +93,7 @@ export class Worker {
     this.inventory = new DeviceTable(init.inventory);
     this.refusals = new Refusals(this.registry, clock);
     this.refusals.onFirst = (r) =>
-      log.warn(
+      log[(REFUSAL_CODES[r.code] as CodeText).ordinary ? 'debug' : 'warn'](
         {
           collector: r.collector,
           source: r.source,
@@ -203,6 +204,9 @@ export class Worker {
         inventory: this.inventory,
         worker: init.index,
         workers: init.of,
+        site: config.site,
+        node: config.node,
+        engineClock: clockStore(join('spool', `engine-clock-${init.index}.json`), log),
       },
       meaning: makeMeaning(init.meaning, log),
       onPacket: (vip) => {

@@ -14,7 +14,7 @@ import {
   UINTEGER32,
 } from '../ber/tags.ts';
 import { BerWriter } from '../ber/writer.ts';
-import type { Envelope, Pdu, SmiType } from './message.ts';
+import type { Pdu, SmiType } from './message.ts';
 
 /** A varbind to send; values as in VarBind, text also for octets (UTF-8), bigint also for counter64. */
 export interface VarBindInput {
@@ -119,10 +119,10 @@ function ipv4(text: string): Uint8Array {
 }
 
 /**
- * The Response to a confirmed PDU (RFC 3416 section 4.2.7): the same message with the Response tag and both error fields 0, so that
+ * The Response to a confirmed PDU (RFC 3416 section 4.2.7): the same message, or ScopedPDU, with the Response tag and both error fields 0, so that
  * community, request-id and every varbind are the sender's own octets. A copy.
  */
-export function responseTo(buf: Buffer, envelope: Envelope, pdu: Pdu): Buffer {
+export function responseTo(buf: Buffer, envelope: { pduOffset: number }, pdu: Pdu): Buffer {
   const out = Buffer.from(buf);
   out[envelope.pduOffset] = TAGS.response;
   // Two INTEGERs of one-octet lengths; contents of several octets stay as long as they are.

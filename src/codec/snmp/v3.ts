@@ -70,6 +70,8 @@ export interface ScopedPdu {
   ok: true;
   contextEngineId: Buffer;
   contextName: Buffer;
+  /** Where it begins. */
+  offset: number;
   /** The PDU is at [pduOffset, end) of the bytes given. */
   pduOffset: number;
   end: number;
@@ -168,7 +170,7 @@ export function decodeScopedPdu(buf: Buffer, offset: number, end: number, paddin
   const contextEngineId = r.octets(OCTET_STRING);
   const contextName = r.octets(OCTET_STRING);
   if (r.error) return inside(r.error);
-  return { ok: true, contextEngineId, contextName, pduOffset: r.pos, end: r.end };
+  return { ok: true, contextEngineId, contextName, offset, pduOffset: r.pos, end: r.end };
 }
 
 /** Nested bytes that do not suffice contradict the length around them: only a whole datagram can be truncated. */

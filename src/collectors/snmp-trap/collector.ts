@@ -2,12 +2,14 @@
  * The SNMP notification receiver of one worker: datagrams in, events and Responses out.
  *
  *   datagram ─► envelope ─► access ─► PDU ─► notification ─► (inform machine) ─► event
+ *           └─► USM (v3) ──────────────┘
  */
 import { Buffer } from 'node:buffer';
 import { decodeEnvelope, decodePdu } from '../../codec/snmp/decode.ts';
 import { responseTo } from '../../codec/snmp/encode.ts';
-import type { Envelope, Pdu } from '../../codec/snmp/message.ts';
+import type { Pdu } from '../../codec/snmp/message.ts';
 import { type Notification, notificationOf } from '../../codec/snmp/rfc3584.ts';
+import { looksLikeV3 } from '../../codec/snmp/v3.ts';
 import type { TimerHandle } from '../../core/clock.ts';
 import { shortHash } from '../../core/hash.ts';
 import { formatEndpoint, formatIp } from '../../core/ip.ts';
@@ -22,8 +24,10 @@ import { Access } from './access.ts';
 import type { AckMode, SnmpTrapConfig } from './config.ts';
 import { type InformEffect, type InformInput, InformMachine } from './machine.ts';
 import { type Meaning, meaningOf } from './meaning.ts';
-import { informId, normalise, type Origin } from './normalise.ts';
+import { informId, normalise, type Origin, type Spoken, V1, V2C } from './normalise.ts';
 import { SourceTable } from './sources.ts';
+import { Usm } from './usm.ts';
+import { spokenOf } from './usm-event.ts';
 
 /** A socket and what its listener says for itself. */
 export interface BoundTrapSocket extends BoundUdp {
@@ -47,10 +51,23 @@ interface Listener {
 interface Pending {
   receipt: Receipt;
   listener: Listener;
-  response: Buffer;
+  /** Made when it is sent: a v3 Response says the time. */
+  response: () => Buffer;
   address: Buffer;
   port: number;
   local: Buffer;
+}
+
+/** An inform as whichever version brought it. */
+interface Inform {
+  /** What the PDU was decoded from. */
+  bytes: Buffer;
+  pdu: Pdu;
+  notification: Notification;
+  origin: Origin;
+  spoken: Spoken;
+  /** Copies what the Response needs; the Response itself is made when it is sent. */
+  answer: () => () => Buffer;
 }
 
 const NAME = 'snmp_trap';
@@ -66,6 +83,7 @@ export class SnmpTrapCollector implements Collector {
   private config: SnmpTrapConfig;
   private access: Access;
   private readonly machine: InformMachine;
+  private readonly usm: Usm;
   private readonly pending = new Map<string, Pending>();
   private readonly received: Handle;
   private readonly repeated: Handle;
@@ -92,6 +110,7 @@ export class SnmpTrapCollector implements Collector {
     this.config = config;
     this.access = new Access(config.communities);
     this.machine = new InformMachine(limitsOf(config));
+    this.usm = new Usm(config, ctx);
     const tables = new Map<string, SourceTable>();
     this.listeners = sockets.map((bound) => {
       const network = bound.spec.network;
@@ -126,10 +145,11 @@ export class SnmpTrapCollector implements Collector {
     this.pollDrops();
   }
 
-  /** Communities, `ack`, its budget and the limits are taken over at once; informs in flight keep what they began with. */
+  /** Communities, users, our engine, `ack`, its budget and the limits are taken over at once; informs in flight keep what they began with. */
   reconfigure(config: SnmpTrapConfig): void {
     this.config = config;
     this.access = new Access(config.communities);
+    this.usm.configure(config);
     this.inform({ kind: 'limits', ...limitsOf(config) });
   }
 
@@ -150,6 +170,7 @@ export class SnmpTrapCollector implements Collector {
     }
     if (this.stopped) return;
     this.stopped = true;
+    this.usm.stop();
     this.countDrops(true);
     if (this.dropTimer) this.ctx.clock.clearTimeout(this.dropTimer);
     if (this.wakeTimer) this.ctx.clock.clearTimeout(this.wakeTimer);
@@ -169,6 +190,7 @@ export class SnmpTrapCollector implements Collector {
       ack: this.effectiveAck(undefined),
       received: this.received.value,
       informs_in_flight: this.machine.size,
+      v3: this.usm.status(),
     };
   }
 
@@ -176,11 +198,18 @@ export class SnmpTrapCollector implements Collector {
     // With each renewal: a worker that takes over these sockets counts on from what the last renewal said.
     if (!this.stopped) this.countDrops(false);
     const dropping = this.ctx.clock.nowMs() - this.droppedAt < DROP_MEMORY_MS;
-    return { hard: [], soft: dropping ? ['kernel-drops'] : [] };
+    const soft = dropping ? ['kernel-drops'] : [];
+    const fenced = this.usm.tick();
+    if (fenced !== undefined) soft.push(`v3 informs refused: ${fenced}`);
+    return { hard: [], soft };
   }
 
   private receive(l: Listener, d: Datagram): void {
     this.received.value++;
+    if (looksLikeV3(d.data)) {
+      this.receiveV3(l, d);
+      return;
+    }
     const envelope = decodeEnvelope(d.data);
     if (isDecodeError(envelope)) {
       this.refuse(l, d, envelope.code, `${envelope.layer} at octet ${envelope.offset}`);
@@ -188,7 +217,8 @@ export class SnmpTrapCollector implements Collector {
     }
     const denied = this.access.deny(envelope.community, d.source);
     if (denied !== undefined) {
-      this.refuse(l, d, denied);
+      const nobody = denied === 'no-access-configured' && this.usm.users === 0;
+      this.refuse(l, d, nobody || denied !== 'no-access-configured' ? denied : 'unknown-community');
       return;
     }
     const pdu = decodePdu(d.data, envelope);
@@ -206,21 +236,55 @@ export class SnmpTrapCollector implements Collector {
       this.refuse(l, d, 'value', 'no snmpTrapOID.0');
       return;
     }
-    const source = l.sources.find(d.source);
-    const origin: Origin = {
-      network: l.network,
-      address: source.address,
-      port: d.sourcePort,
-      sec: d.sec,
-      nsec: d.nsec,
-      device: source.device,
-    };
-    if (pdu.pdu === 'inform') this.receiveInform(l, d, envelope, pdu, notification, origin);
-    else this.ctx.pipeline.emit(normalise(d.data, envelope.version, 'trap', notification, origin, this.meaning));
+    const origin = this.origin(l, d);
+    if (pdu.pdu === 'inform') {
+      const answer = (): (() => Buffer) => {
+        const response = responseTo(d.data, envelope, pdu);
+        return () => response;
+      };
+      this.receiveInform(l, d, { bytes: d.data, pdu, notification, origin, spoken: V2C, answer });
+    } else {
+      const spoken = envelope.version === 'v1' ? V1 : V2C;
+      this.ctx.pipeline.emit(normalise(d.data, spoken, 'trap', notification, origin, this.meaning));
+    }
   }
 
-  private receiveInform(l: Listener, d: Datagram, envelope: Envelope, pdu: Pdu, n: Notification, origin: Origin): void {
-    const id = informId(d.data, pdu, origin);
+  private origin(l: Listener, d: Datagram): Origin {
+    const { address, device } = l.sources.find(d.source);
+    return { network: l.network, address, port: d.sourcePort, sec: d.sec, nsec: d.nsec, device };
+  }
+
+  private receiveV3(l: Listener, d: Datagram): void {
+    for (const e of this.usm.receive(d.data, d.source)) {
+      if (e.kind === 'refuse') {
+        const nobody = this.usm.users === 0 && this.access.communities === 0;
+        this.refuse(l, d, nobody ? 'no-access-configured' : e.code, e.detail);
+      } else if (e.kind === 'send') l.bound.socket.send(e.data, d.source, d.sourcePort, d.destination);
+      else if (e.kind === 'accept') {
+        const { bytes, pdu } = e;
+        const notification = notificationOf(pdu);
+        if (notification === undefined) {
+          this.refuse(l, d, 'value', 'no snmpTrapOID.0');
+          continue;
+        }
+        const spoken = spokenOf(e);
+        const origin = this.origin(l, d);
+        // An engine id is believed where it is authenticated.
+        if (spoken.engineId !== undefined && e.level !== 'noAuthNoPriv')
+          origin.device = this.ctx.inventory.resolve({
+            network: l.network,
+            address: origin.address,
+            engineId: spoken.engineId,
+          });
+        if (pdu.pdu === 'inform')
+          this.receiveInform(l, d, { bytes, pdu, notification, origin, spoken, answer: () => this.usm.answer(e) });
+        else this.ctx.pipeline.emit(normalise(bytes, spoken, 'trap', notification, origin, this.meaning));
+      }
+    }
+  }
+
+  private receiveInform(l: Listener, d: Datagram, i: Inform): void {
+    const id = informId(i.bytes, i.pdu, i.origin, i.spoken);
     const ack = this.effectiveAck(l.bound.ack);
     const effects: InformEffect[] = [];
     this.machine.handle(this.ctx.clock.nowMs(), { kind: 'inform', id, bytes: d.data.length, ack }, effects);
@@ -233,12 +297,12 @@ export class SnmpTrapCollector implements Collector {
           this.pending.set(id, {
             receipt,
             listener: l,
-            response: responseTo(d.data, envelope, pdu),
+            response: i.answer(),
             address: Buffer.from(d.source),
             port: d.sourcePort,
             local: Buffer.from(d.destination),
           });
-          const draft = normalise(d.data, 'v2c', 'inform', n, origin, this.meaning);
+          const draft = normalise(i.bytes, i.spoken, 'inform', i.notification, i.origin, this.meaning);
           draft.id = id;
           const taken = this.ctx.pipeline.emit(draft, receipt);
           if (!taken) this.inform({ kind: 'shed', id });
@@ -246,7 +310,12 @@ export class SnmpTrapCollector implements Collector {
         }
         case 'repeated':
           this.repeated.value++;
-          if (e.answer) l.bound.socket.send(responseTo(d.data, envelope, pdu), d.source, d.sourcePort, d.destination);
+          if (e.answer) l.bound.socket.send(i.answer()(), d.source, d.sourcePort, d.destination);
+          else {
+            // A v3 retry has a msgID of its own, and its sender waits for that one.
+            const waiting = this.pending.get(id);
+            if (waiting && i.spoken.version === 'v3') waiting.response = i.answer();
+          }
           break;
         case 'refuse':
           this.refuse(l, d, e.code);
@@ -284,7 +353,7 @@ export class SnmpTrapCollector implements Collector {
       this.pending.delete(e.id);
       if (!p) return;
       p.receipt.exported = undefined;
-      p.listener.bound.socket.send(p.response, p.address, p.port, p.local);
+      p.listener.bound.socket.send(p.response(), p.address, p.port, p.local);
       this.ackSeconds[e.stage].observe(e.waited / 1000);
     } else if (e.kind === 'forget') {
       const p = this.pending.get(e.id);

@@ -5,6 +5,7 @@ import type { RenderedVarBind } from '../../codec/snmp/render.ts';
 import { type Notification, SNMP_TRAP_COMMUNITY } from '../../codec/snmp/rfc3584.ts';
 import { shortHash } from '../../core/hash.ts';
 import type { Device, Draft } from '../../event/types.ts';
+import type { SecurityLevel } from '../../protocol/usm/algorithms.ts';
 import type { Alarm } from './alarm.ts';
 import type { Meaning } from './meaning.ts';
 
@@ -22,11 +23,13 @@ export interface Origin {
 
 /** The type's own fields; see config/schemas/snmp.trap.v1.json. Undefined ones are left out. */
 export interface SnmpTrapData {
-  version: 'v1' | 'v2c';
+  version: Spoken['version'];
   pdu: 'trap' | 'inform';
   source: { address: string; port: number };
   agent_address: string | undefined;
-  security: { level: 'noAuthNoPriv' };
+  engine_id: string | undefined;
+  security: Spoken['security'];
+  context: string | undefined;
   trap_oid: string;
   trap_name: string | undefined;
   enterprise_oid: string | undefined;
@@ -35,13 +38,25 @@ export interface SnmpTrapData {
   varbinds: RenderedVarBind[];
 }
 
+/** What a message says of itself around its PDU. */
+export interface Spoken {
+  version: 'v1' | 'v2c' | 'v3';
+  security: { user?: string; level: SecurityLevel };
+  /** v3: the engine whose notification it is, in hex. */
+  engineId?: string;
+  /** v3: the context's name; absent where it is empty. */
+  context?: string;
+}
+
 /** v1 and v2c have no security of their own: a community proves nothing. */
 const COMMUNITY_SECURITY = { level: 'noAuthNoPriv' } as const;
+export const V1: Spoken = { version: 'v1', security: COMMUNITY_SECURITY };
+export const V2C: Spoken = { version: 'v2c', security: COMMUNITY_SECURITY };
 
-/** A draft without id, for the pipeline. `buf` is the datagram the notification was decoded from. */
+/** A draft without id, for the pipeline. `buf` is what the notification was decoded from. */
 export function normalise(
   buf: Buffer,
-  version: 'v1' | 'v2c',
+  spoken: Spoken,
   pdu: 'trap' | 'inform',
   n: Notification,
   origin: Origin,
@@ -50,11 +65,13 @@ export function normalise(
   const varbinds: RenderedVarBind[] = [];
   for (const v of n.varbinds) varbinds.push(meaning.naming.varbind(v, n.varbinds));
   const data: SnmpTrapData = {
-    version,
+    version: spoken.version,
     pdu,
     source: { address: origin.address, port: origin.port },
     agent_address: n.agentAddress,
-    security: COMMUNITY_SECURITY,
+    engine_id: spoken.engineId,
+    security: spoken.security,
+    context: spoken.context,
     trap_oid: n.trapOid,
     trap_name: meaning.naming.trap(n.trapOid),
     enterprise_oid: n.enterprise,
@@ -107,10 +124,14 @@ function copyVarBinds(buf: Buffer, varbinds: readonly VarBind[], to: number): nu
 
 /**
  * The id of an inform: equal for each retransmission, on whichever node it arrives. Network, source address and port, version,
- * context (none in v2c) and the PDU from request-id on. The community is no part of it, nor is one that a proxy put into the varbinds.
+ * user and context (none in v2c) and the PDU from request-id on. The community is no part of it, nor is one that a proxy put into the varbinds.
  */
-export function informId(buf: Buffer, pdu: Pdu, origin: Origin): string {
-  let at = begin(`${origin.network}\n${origin.address}\n${origin.port}\nv2c\n\n\n`, buf.length);
+export function informId(buf: Buffer, pdu: Pdu, origin: Origin, spoken: Spoken = V2C): string {
+  const { version, security, context = '' } = spoken;
+  const user = security.user ?? '';
+  // A name may hold anything: its length keeps two names from making one text.
+  const who = version === 'v3' ? `${user.length} ${user}\n${context.length} ${context}\n` : '\n\n';
+  let at = begin(`${origin.network}\n${origin.address}\n${origin.port}\n${version}\n${who}`, buf.length);
   if (pdu.varbinds.some((v) => v.oid === SNMP_TRAP_COMMUNITY)) {
     at += buf.copy(scratch, at, pdu.requestIdOffset, pdu.varbindsOffset);
     const kept = pdu.varbinds.filter((v) => v.oid !== SNMP_TRAP_COMMUNITY);

@@ -52,7 +52,6 @@ const RANK: Record<SecurityLevel, number> = { noAuthNoPriv: 0, authNoPriv: 1, au
 export type UsmRefusal =
   | DecodeCode
   | KeyDenial
-  | 'no-access-configured'
   | 'security-model'
   | 'security-flags'
   | 'engine-discovery'
@@ -202,6 +201,11 @@ export class UsmMachine {
     return this.users.prepareNext();
   }
 
+  /** Are there passphrases that are not hashed yet? */
+  get unprepared(): boolean {
+    return this.users.waiting;
+  }
+
   handle(now: Now, input: UsmInput, out: UsmEffect[]): void {
     if (input.kind === 'message') this.message(now, input.data, input.source, out);
     else if (input.kind === 'fence') this.fenced = input.reason;
@@ -253,7 +257,7 @@ export class UsmMachine {
 
   /** RFC 3412 section 7.2, up to where USM takes over, and step 1 of RFC 3414 section 3.2. */
   private read(now: Now, data: Buffer, source: string): { kind: 'message'; message: Examined } | Failure {
-    if (this.users.size === 0) return fail('no-access-configured', undefined, 'no user');
+    if (this.users.size === 0) return fail('unknown-user', undefined, 'no user is configured');
     const header = decodeV3Header(data);
     if (isDecodeError(header)) return malformed(header);
     if (header.securityModel !== USM) {

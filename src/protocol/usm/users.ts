@@ -169,6 +169,11 @@ export class UserTable {
     return this.engines.has(engine);
   }
 
+  /** Are there users whose master keys are not made yet? */
+  get waiting(): boolean {
+    return this.unprepared.length > 0;
+  }
+
   /** Makes the master keys of the next user; true while there are more. */
   prepareNext(): boolean {
     for (;;) {

@@ -162,7 +162,7 @@ describe('a trap becomes an event', () => {
     for (const v of vectors) r.from('192.0.2.1', Buffer.from(v.hex, 'hex'));
     expect(r.emitted).toHaveLength(vectors.length - 1);
     for (let i = 0; i < r.emitted.length; i++) expect(JSON.stringify(r.event(i))).not.toContain('s3cret');
-    expect(r.refused()).toEqual([['192.0.2.1', 'version', 1]]);
+    expect(r.refused()).toEqual([['192.0.2.1', 'unknown-user', 1]]);
   });
 
   it('a change of the inventory is seen by the next trap', () => {
@@ -221,7 +221,10 @@ describe('refusals', () => {
     ['unknown-community', PUBLIC, '192.0.2.1', message({ community: '' })],
     ['source-not-allowed', prefixes, '11.0.0.1', linkDown],
     ['source-not-allowed', prefixes, '2001:db8:2::1', linkDown],
-    ['version', PUBLIC, '192.0.2.1', vector('v3 noAuthNoPriv')],
+    ['version', PUBLIC, '192.0.2.1', Buffer.from('3003020107', 'hex')],
+    ['unknown-user', PUBLIC, '192.0.2.1', vector('v3 noAuthNoPriv')],
+    ['no-access-configured', {}, '192.0.2.1', vector('v3 noAuthNoPriv')],
+    ['unknown-community', { users: [{ name: 'noc' }] }, '192.0.2.1', linkDown],
     ['truncated', PUBLIC, '192.0.2.1', linkDown.subarray(0, 50)],
     ['truncated', PUBLIC, '192.0.2.1', Buffer.alloc(0)],
     ['trailing', PUBLIC, '192.0.2.1', Buffer.concat([linkDown, Buffer.of(0)])],
@@ -416,6 +419,11 @@ describe('configuration', () => {
     expect(snmpTrapConfig.parse({})).toEqual({
       listen: [{ address: '127.0.0.1', port: 1162 }],
       communities: [],
+      engine: { boots: 1, epoch: '2026-01-01T00:00:00Z' },
+      users: [],
+      engines: [],
+      new_engines: { per_source: 20, total: 2000, cache: 50_000 },
+      reports: { per_source: 50, total: 5000 },
       ack: 'auto',
       ack_budget: 200,
       informs_in_flight: { count: 20_000, bytes: 64 * 2 ** 20 },
@@ -423,7 +431,7 @@ describe('configuration', () => {
   });
 
   it('refuses what it does not know', () => {
-    expect(says({ users: [] })[0]).toContain('users');
+    expect(says({ user: [] })[0]).toContain('user');
     expect(says({ communities: [{ name: 'a', from: ['10.0.0.0/33'] }] })[0]).toContain('communities.0.from.0');
     expect(says({ communities: [{ name: '' }] })[0]).toContain('communities.0.name');
     expect(says({ ack: 'kafka' })[0]).toContain('ack');

@@ -294,7 +294,7 @@ describe('the table of users', () => {
   it('is empty: nothing is accepted and nobody is answered', () => {
     const { send } = rig({ users: [] });
     expect(said(send(own({ name: '' }, { engineId: Buffer.alloc(0), pdu: 'get', level: 'noAuthNoPriv' })))).toEqual([
-      'no-access-configured',
+      'unknown-user',
     ]);
   });
 
