@@ -40,6 +40,12 @@ class StreamConnection implements Connection {
   private paused = false;
   private linger: TimerHandle | undefined;
 
+  /** What waits in this process, and what the kernel took. */
+  get sending(): { waiting: number; taken: number } {
+    const waiting = this.socket.writableLength;
+    return { waiting, taken: this.socket.bytesWritten - waiting };
+  }
+
   constructor(socket: Socket, clock: Clock) {
     this.socket = socket;
     this.clock = clock;

@@ -23,7 +23,7 @@ import { Backoff } from '../../core/backoff.ts';
 import { capabilityCode, refusedCapabilities } from './capabilities.ts';
 
 export type BgpState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established';
-export type BgpTimer = 'ConnectRetryTimer' | 'HoldTimer' | 'KeepaliveTimer' | 'IdleHoldTimer';
+export type BgpTimer = 'ConnectRetryTimer' | 'HoldTimer' | 'KeepaliveTimer' | 'IdleHoldTimer' | 'SendHoldTimer';
 
 export interface BgpSettings {
   role: 'dial' | 'passive';
@@ -60,6 +60,11 @@ export type BgpInput =
   | { event: 'HoldTimer_Expires' }
   | { event: 'KeepaliveTimer_Expires' }
   | { event: 'IdleHoldTimer_Expires' }
+  | { event: 'SendHoldTimer_Expires' }
+  /** Something waits to be sent, and the connection took nothing of it since it was last looked at. */
+  | { event: 'SendBlocked' }
+  /** The connection took bytes, or nothing waits. */
+  | { event: 'SendProgress' }
   /** The other connection of a collision won (section 6.8). */
   | { event: 'OpenCollisionDump' }
   | { event: 'BGPOpen'; message: OpenMessage }
@@ -101,6 +106,8 @@ export type BgpEffect =
 
 const OPEN_WAIT_MS = 60_000;
 const FIRST_RETRY_MS = 1000;
+/** RFC 9687 section 4: the greater of eight minutes and twice the hold time. */
+const SEND_HOLD_MS = 480_000;
 
 export class BgpMachine {
   state: BgpState = 'Idle';
@@ -125,6 +132,11 @@ export class BgpMachine {
     this.settings = settings;
     this.random = settings.random ?? Math.random;
     this.backoff = new Backoff(Math.min(FIRST_RETRY_MS, settings.connectRetry), settings.connectRetry, this.random);
+  }
+
+  /** The send hold timer runs (RFC 9687). */
+  get sendBlocked(): boolean {
+    return this.timers.has('SendHoldTimer');
   }
 
   /** `now`: monotonic milliseconds. */
@@ -166,6 +178,19 @@ export class BgpMachine {
         return;
       case 'ReadResumed':
         this.heard(now);
+        return;
+      // RFC 9687. The timer runs only while nothing is taken; a hold time of 0 means that it never runs.
+      case 'SendBlocked':
+        if (this.state === 'Established' && this.holdTime > 0 && !this.timers.has('SendHoldTimer'))
+          this.arm('SendHoldTimer', Math.max(SEND_HOLD_MS, 2000 * this.holdTime), out);
+        return;
+      case 'SendProgress':
+        this.clear('SendHoldTimer', out);
+        return;
+      case 'SendHoldTimer_Expires':
+        this.timers.delete('SendHoldTimer');
+        if (this.state === 'Established')
+          this.fail(now, out, 'the peer takes nothing: send hold timer expired', { code: 8, subcode: 0 });
         return;
       case 'Tcp_CR_Acked':
         if (this.state === 'Connect') this.connected(now, out);
@@ -372,6 +397,7 @@ export class BgpMachine {
     this.clear('ConnectRetryTimer', out);
     this.clear('HoldTimer', out);
     this.clear('KeepaliveTimer', out);
+    this.clear('SendHoldTimer', out);
     const down: Extract<BgpEffect, { type: 'down' }> = { type: 'down', reason, established };
     if (notify) down.sent = facts(notify.code, notify.subcode, notify.text);
     if (received) down.received = received;

@@ -35,6 +35,8 @@ import {
 /** What is needed of a connection. */
 export interface ByteStream {
   write(data: Buffer): void;
+  /** Bytes that wait to be sent, and those the kernel took so far. Absent: not known, and RFC 9687 has no effect. */
+  readonly sending?: { waiting: number; taken: number };
   /** Sends what is queued, then FIN. */
   end(): void;
   destroy(): void;
@@ -81,6 +83,7 @@ export class BgpPeer {
   private rx: BgpContext = INITIAL_CONTEXT;
   private tx: BgpContext = INITIAL_CONTEXT;
   private isPaused = false;
+  private lastTaken = 0;
 
   constructor(options: BgpPeerOptions) {
     this.o = options;
@@ -119,6 +122,7 @@ export class BgpPeer {
     this.rx = INITIAL_CONTEXT;
     this.tx = INITIAL_CONTEXT;
     this.isPaused = false;
+    this.lastTaken = 0;
     this.input({ event: state === 'Connect' ? 'Tcp_CR_Acked' : 'TcpConnectionConfirmed' });
   }
 
@@ -275,6 +279,15 @@ export class BgpPeer {
     stream.end();
   }
 
+  /** Looked at with each keepalive of ours, which is three times a hold time at least. */
+  private checkSending(): void {
+    const sending = this.stream?.sending;
+    if (!sending || this.machine.state !== 'Established') return;
+    const { waiting, taken } = sending;
+    this.input({ event: waiting > 0 && taken === this.lastTaken ? 'SendBlocked' : 'SendProgress' });
+    this.lastTaken = taken;
+  }
+
   private setTimer(timer: BgpTimer, ms: number): void {
     this.clearTimer(timer);
     const due = this.clock.nowMs() + ms;
@@ -289,6 +302,9 @@ export class BgpPeer {
           return;
         }
       }
+      if (timer === 'KeepaliveTimer' || timer === 'SendHoldTimer') this.checkSending();
+      // What was taken meanwhile has stopped the send hold timer.
+      if (timer === 'SendHoldTimer' && !this.machine.sendBlocked) return;
       this.input({ event: `${timer}_Expires` });
     };
     this.timers.set(timer, this.clock.setTimeout(fire, ms));
