@@ -63,9 +63,10 @@ export function parseFacts(text: string): MibModule[] {
     if (what === 'table') node.kind = 'table';
     else if (list?.[1] === 'notify') {
       node.kind = 'notification';
-      later.push(() => {
-        node.objects = names.map(oidOf);
-      });
+      if (names.length > 0)
+        later.push(() => {
+          node.objects = names.map(oidOf);
+        });
     } else if (list) {
       node.kind = 'row';
       later.push(() => {

@@ -74,6 +74,14 @@ export class Names {
     const name = table.fullName(m.node);
     const kind = table.kind(m.node);
     const arcs = rest === '' ? [] : arcsOf(rest.slice(1));
+    // What a newer module has as a column may be unknown here; its index is not.
+    if (kind === 'row' && arcs && arcs.length > 1)
+      return {
+        name: `${name}.${arcs[0]}${instanceText(table, m.node, arcs.slice(1))}`,
+        type: undefined,
+        node: m.node,
+        instance: rest,
+      };
     if (kind === 'column' && arcs && rest !== '')
       return {
         name: name + instanceText(table, table.parent(m.node), arcs),

@@ -362,7 +362,8 @@ class Parser {
       const next = this.text[i + 1];
       if (LOWER.test(t) && (OID_MACROS.has(next) || next === 'TRAP-TYPE')) break;
       if (LOWER.test(t) && next === 'OBJECT' && this.text[i + 2] === 'IDENTIFIER' && this.text[i + 3] === '::=') break;
-      if (UPPER.test(t) && next === '::=') break;
+      // Directly behind a name stands what was no kind of declaration.
+      if (UPPER.test(t) && next === '::=' && i > from + 1) break;
     }
     this.at = i;
   }
