@@ -32,8 +32,18 @@ export interface AuditFinding extends StreamId {
   count: number;
 }
 
+/** What could not be read; `partition` absent: the whole topic. */
+export interface Unread {
+  topic: string;
+  partition?: number;
+  reason: string;
+}
+
 export interface AuditReport {
+  /** Nothing is missing, and all of it was read. */
   clean: boolean;
+  /** Where there is any, the verdict is partial: what is missing may be there. */
+  unread: Unread[];
   /** Records read, repetitions included. */
   records: number;
   events: number;
@@ -132,9 +142,10 @@ export class Audit {
     }
   }
 
-  report(): AuditReport {
+  report(unread: Unread[] = []): AuditReport {
     const out: AuditReport = {
       clean: true,
+      unread,
       records: this.records,
       events: 0,
       repeated: 0,
@@ -147,7 +158,7 @@ export class Audit {
     };
     for (const s of this.streams.values()) this.judge(s, out);
     out.findings.sort((a, b) => a.node.localeCompare(b.node) || a.worker - b.worker || a.boot - b.boot);
-    out.clean = out.findings.length === 0;
+    out.clean = out.findings.length === 0 && unread.length === 0;
     return out;
   }
 
@@ -305,8 +316,12 @@ export function formatAudit(r: AuditReport): string {
         : `CHANGED: ${where}, seq ${shown.join(', ')}: all are there, but not as they were spooled`,
     );
   }
+  for (const u of r.unread)
+    lines.push(`NOT READ: ${u.topic}${u.partition === undefined ? '' : ` partition ${u.partition}`}: ${u.reason}`);
   if (r.open > 0)
     lines.push(`${r.open} seqs are not there, and no manifest speaks of them yet: audit again in a minute`);
+  if (r.unread.length > 0)
+    lines.push('partial: of what could not be read nothing is known, and what is missing above may be there');
   lines.push(r.clean ? 'clean: nothing that a manifest speaks of is missing' : 'not clean');
   return lines.join('\n');
 }

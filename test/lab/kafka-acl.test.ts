@@ -49,7 +49,7 @@ describe.skipIf(!labAvailable('java'))('Kafka ACLs that are missing', () => {
     );
   }
 
-  const { DESCRIBE, WRITE } = AclOperationTypes;
+  const { DESCRIBE, WRITE, READ } = AclOperationTypes;
   const checked = async () => {
     const r = await t.cli(['check', '--connect', '-o', 'json']);
     return { code: r.code, text: r.stdout };
@@ -139,7 +139,19 @@ describe.skipIf(!labAvailable('java'))('Kafka ACLs that are missing', () => {
     writeFileSync(all, stringify({ export: { kafka: { brokers: kafka.bootstrap() } } }));
     const audit = await tidegateCli(['audit', '--kafka', '-o', 'json', '-c', all]);
     expect(audit.code, audit.stdout + audit.stderr).toBe(0);
-    expect(JSON.parse(audit.stdout)).toMatchObject({ clean: true, findings: [] });
+    expect(JSON.parse(audit.stdout)).toMatchObject({ clean: true, findings: [], unread: [] });
+  });
+
+  it('an audit that may not read a topic says which, and judges the rest', async () => {
+    await allow('tidegate.system.v1', READ);
+    const mine = join(kafka.dir, 'mine.yaml');
+    writeFileSync(mine, stringify({ export: { kafka: config() } }));
+    const audit = await tidegateCli(['audit', '--kafka', '-o', 'json', '-c', mine]);
+    expect(audit.code, audit.stdout + audit.stderr).toBe(1);
+    const report = JSON.parse(audit.stdout) as { clean: boolean; unread: { topic: string; reason: string }[] };
+    expect(report.clean).toBe(false);
+    expect(report.unread.map((u) => u.topic)).toContain(TRAPS);
+    expect(report.unread.map((u) => u.topic)).not.toContain('tidegate.system.v1');
   });
 
   function problems(text: string): unknown[] {

@@ -60,6 +60,25 @@ export interface KafkaClient {
   close(): Promise<void>;
 }
 
+export interface PartitionBounds {
+  error: number;
+  /** The oldest offset there is, and the one the next record will get. */
+  low: number;
+  high: number;
+}
+
+export interface FetchAnswer {
+  error: number;
+  /** `value` null: nothing of ours. `type`: header ce_type. */
+  records: { offset: number; value: Buffer | null; type: string }[];
+}
+
+/** What `audit` needs besides. */
+export interface KafkaFetcher extends KafkaClient {
+  bounds(broker: BrokerAddress, topic: string, partition: number): Promise<PartitionBounds>;
+  fetch(broker: BrokerAddress, topic: string, partition: number, offset: number): Promise<FetchAnswer>;
+}
+
 export interface TopicAnswer {
   name: string;
   error: number;

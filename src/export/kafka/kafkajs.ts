@@ -1,5 +1,5 @@
 /**
- * kafkajs behind our client contract, and as the reader of `audit`. Its producer fails a whole topic when one partition has no leader, so its
+ * kafkajs behind our client contract, and as the reader of `audit` and of the tests. Its producer fails a whole topic when one partition has no leader, so its
  * connections and request codecs are used directly; the package is pinned to an exact version.
  */
 import { createRequire } from 'node:module';
@@ -12,7 +12,10 @@ import {
   type BrokerAddress,
   type ClientOptions,
   type ClusterMetadata,
+  type FetchAnswer,
   type KafkaClient,
+  type KafkaFetcher,
+  type PartitionBounds,
   type ProduceAnswer,
   type ProduceBatch,
   parseBroker,
@@ -83,6 +86,12 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
 });
 
 const PRODUCE_KEY = 0;
+const FETCH_KEY = 1;
+const LIST_OFFSETS_KEY = 2;
+/** Timestamps of ListOffsets that mean an end of the log. */
+const EARLIEST = '-2';
+const LATEST = '-1';
+const FETCH_BYTES = 4 * 1024 * 1024;
 const METADATA_KEY = 3;
 const INIT_KEY = 22;
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, namespace: () => quiet };
@@ -140,7 +149,14 @@ interface DecodedMetadata {
   }[];
 }
 
-class KafkajsClient implements KafkaClient {
+interface FetchedMessage {
+  offset: string;
+  value: Buffer | null;
+  headers: Record<string, Buffer>;
+  isControlRecord?: boolean;
+}
+
+class KafkajsClient implements KafkaFetcher {
   private readonly options: ClientOptions;
   private readonly links = new Map<string, Link>();
   private known: BrokerAddress[] = [];
@@ -218,6 +234,51 @@ class KafkajsClient implements KafkaClient {
           offset: BigInt(p.baseOffset),
         })),
       );
+    });
+  }
+
+  async bounds(broker: BrokerAddress, topic: string, partition: number): Promise<PartitionBounds> {
+    return this.on(broker, async (link) => {
+      const build = link.broker.lookupRequest(LIST_OFFSETS_KEY, requests.ListOffsets);
+      const at = async (timestamp: string) => {
+        const d = (await this.send(
+          link,
+          build({ replicaId: -1, isolationLevel: 0, topics: [{ topic, partitions: [{ partition, timestamp }] }] }),
+        )) as { responses: { partitions: { errorCode: number; offset?: string; offsets?: string[] }[] }[] };
+        const p = d.responses[0].partitions[0];
+        return { error: p.errorCode, offset: Number(p.offset ?? p.offsets?.[0] ?? 0) };
+      };
+      const low = await at(EARLIEST);
+      const high = await at(LATEST);
+      return { error: low.error || high.error, low: low.offset, high: high.offset };
+    });
+  }
+
+  async fetch(broker: BrokerAddress, topic: string, partition: number, offset: number): Promise<FetchAnswer> {
+    return this.on(broker, async (link) => {
+      const build = link.broker.lookupRequest(FETCH_KEY, requests.Fetch);
+      const d = (await this.send(
+        link,
+        build({
+          replicaId: -1,
+          isolationLevel: 0,
+          maxWaitTime: 500,
+          minBytes: 1,
+          maxBytes: FETCH_BYTES,
+          rackId: '',
+          topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: FETCH_BYTES }] }],
+        }),
+      )) as { responses: { partitions: { errorCode: number; messages: FetchedMessage[] }[] }[] };
+      const p = d.responses[0]?.partitions[0];
+      if (!p) return { error: 0, records: [] };
+      const records = p.messages
+        .filter((m) => Number(m.offset) >= offset)
+        .map((m) => ({
+          offset: Number(m.offset),
+          value: m.isControlRecord ? null : m.value,
+          type: m.headers?.ce_type === undefined ? '' : String(m.headers.ce_type),
+        }));
+      return { error: p.errorCode, records };
     });
   }
 
@@ -316,6 +377,11 @@ class KafkajsClient implements KafkaClient {
 
 /** The selectable client. */
 export function kafkajsClient(options: ClientOptions): KafkaClient {
+  return new KafkajsClient(options);
+}
+
+/** The same for reading partition by partition, without a consumer group and the ACLs one needs. */
+export function kafkaFetcher(options: ClientOptions): KafkaFetcher {
   return new KafkajsClient(options);
 }
 

@@ -1,129 +1,122 @@
-/** Reads topics from their beginning to where they end now: what `audit --kafka` works on. */
-import { randomUUID } from 'node:crypto';
-import { Audit, type AuditReport } from '../audit.ts';
+/**
+ * Reads topics from their beginning to where they end when it begins: what `audit --kafka` works on. Partition by partition and without a
+ * consumer group: one that cannot be read is named, and the others are read all the same.
+ */
+import { Audit, type AuditReport, type Unread } from '../audit.ts';
+import type { BrokerAddress, KafkaFetcher } from './client.ts';
 import type { KafkaConfig } from './config.ts';
-import { unreachableText } from './errors.ts';
+import { meaningOf, unreachableText } from './errors.ts';
 import { toClientError } from './failure.ts';
-import { kafkaReader } from './kafkajs.ts';
+import { kafkaFetcher } from './kafkajs.ts';
 import { clientOptions } from './make-client.ts';
 import { wantedTopics } from './topics.ts';
 
 export interface ReadRecord {
   topic: string;
   partition: number;
-  offset: string;
+  offset: number;
   type: string;
   value: Buffer;
 }
 
-/** No record for so long before the end of the topics: reading is given up. */
-const STALL_MS = 20_000;
+/** Answers without a record, or failed attempts, in a row, after which a partition is given up. */
+const PATIENCE = 5;
+/** One after the other: the library opens more connections for more requests, and does not close them all. */
+const AT_ONCE = 1;
 
-/** Calls `onRecord` for each record; rejects with an Error in words for the operator. Topics that do not exist are left out. */
+/**
+ * Calls `onRecord` for each record, and resolves with what could not be read. Rejects with an Error in words for the operator where the
+ * cluster does not answer at all. Topics that do not exist are left out.
+ */
 export async function readTopics(
   config: KafkaConfig,
   topics: string[],
   onRecord: (r: ReadRecord) => void,
-): Promise<void> {
-  const options = clientOptions(config, 'reader');
-  const kafka = kafkaReader(config.brokers, {
-    clientId: options.clientId,
-    clientOptions: options,
-    connectionTimeout: options.connectTimeoutMs,
-    retry: { retries: 3 },
-  });
-  const groupId = `${config.client_id}-audit-${randomUUID()}`;
-  const admin = kafka.admin();
-  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 200, maxBytesPerPartition: 4 * 1024 * 1024 });
+  client: KafkaFetcher = kafkaFetcher(clientOptions(config, 'reader')),
+): Promise<Unread[]> {
+  const unread: Unread[] = [];
+  const work: { topic: string; partition: number; broker: BrokerAddress }[] = [];
   try {
-    await admin.connect();
-    const left = new Map<string, number>();
-    const existing = new Set(await admin.listTopics());
-    const wanted = topics.filter((t) => existing.has(t));
-    for (const topic of wanted)
-      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic))
-        if (Number(high) > Number(low)) left.set(`${topic} ${partition}`, Number(high));
-    if (left.size === 0) return;
-    await consumer.connect();
-    const nonEmpty = new Set([...left.keys()].map((k) => k.split(' ')[0]));
-    await consumer.subscribe({ topics: [...nonEmpty], fromBeginning: true });
-    await consume(consumer, left, onRecord);
-    await consumer.disconnect();
-    await admin.deleteGroups([groupId]).catch(() => {});
+    const metadata = await client.metadata(topics);
+    for (const t of metadata.topics) {
+      if (meaningOf(t.error).outcome === 'topic-missing') continue;
+      if (t.error !== 0) unread.push({ topic: t.name, reason: reasonOf(t.error) });
+      for (const p of t.partitions) {
+        const broker = metadata.brokers.find((b) => b.id === p.leader);
+        if (broker) work.push({ topic: t.name, partition: p.id, broker });
+        else
+          unread.push({ topic: t.name, partition: p.id, reason: 'it has no leader: start the brokers that hold it' });
+      }
+    }
+    const next = async (): Promise<void> => {
+      for (let w = work.shift(); w; w = work.shift()) {
+        const { topic, partition, broker } = w;
+        const reason = await readPartition(client, broker, topic, partition, onRecord);
+        if (reason !== undefined) unread.push({ topic, partition, reason });
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, next));
   } catch (e) {
-    if (e instanceof Stalled) throw e;
     const { problem, fix } = unreachableText(config.brokers, toClientError(e));
     throw new Error(`${problem}: ${fix}`);
   } finally {
-    await consumer.disconnect().catch(() => {});
-    await admin.disconnect().catch(() => {});
+    await client.close();
   }
+  return unread.sort((a, b) => a.topic.localeCompare(b.topic) || (a.partition ?? -1) - (b.partition ?? -1));
 }
 
-class Stalled extends Error {}
-
-function consume(
-  consumer: ReturnType<ReturnType<typeof kafkaReader>['consumer']>,
-  left: Map<string, number>,
+/** Undefined where it was read to its end; else why not. */
+async function readPartition(
+  client: KafkaFetcher,
+  broker: BrokerAddress,
+  topic: string,
+  partition: number,
   onRecord: (r: ReadRecord) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout;
-    const arm = () => {
-      clearTimeout(timer);
-      timer = setTimeout(
-        () =>
-          reject(
-            new Stalled(
-              `no more records come, and these partitions are not read to their end: ${[...left.keys()].join(', ')}`,
-            ),
-          ),
-        STALL_MS,
-      );
-    };
-    const end = (fn: () => void) => {
-      clearTimeout(timer);
-      fn();
-    };
-    arm();
-    // It starts again by itself after what passes, such as a group coordinator that is being loaded.
-    consumer.on(consumer.events.CRASH, (e) => {
-      if (!e.payload.restart) end(() => reject(e.payload.error));
-    });
-    consumer
-      .run({
-        autoCommit: false,
-        partitionsConsumedConcurrently: 4,
-        eachBatch: async ({ batch, heartbeat }) => {
-          arm();
-          const key = `${batch.topic} ${batch.partition}`;
-          const high = left.get(key);
-          if (high === undefined) return;
-          for (const m of batch.messages) {
-            // What came after the reading began is left for the next time.
-            if (Number(m.offset) >= high) break;
-            if (!m.value) continue;
-            const type = m.headers?.ce_type;
-            onRecord({
-              topic: batch.topic,
-              partition: batch.partition,
-              offset: m.offset,
-              type: type === undefined ? '' : String(type),
-              value: m.value,
-            });
-          }
-          await heartbeat();
-          if (Number(batch.lastOffset()) >= high - 1) left.delete(key);
-          if (left.size === 0) end(resolve);
-        },
-      })
-      .catch((e) => end(() => reject(e)));
-  });
+): Promise<string | undefined> {
+  let end: number | undefined;
+  let at = 0;
+  let why = 'no more records come before its end';
+  for (let left = PATIENCE; left > 0; left--) {
+    try {
+      if (end === undefined) {
+        const bounds = await client.bounds(broker, topic, partition);
+        if (bounds.error !== 0) {
+          why = reasonOf(bounds.error);
+          continue;
+        }
+        end = bounds.high;
+        at = bounds.low;
+      }
+      while (at < end) {
+        const { error, records } = await client.fetch(broker, topic, partition, at);
+        if (error !== 0) why = reasonOf(error);
+        if (error !== 0 || records.length === 0) break;
+        left = PATIENCE;
+        for (const { offset, value, type } of records) {
+          // What came after the reading began is left for the next time.
+          if (offset >= end) break;
+          if (value) onRecord({ topic, partition, offset, type, value });
+        }
+        at = records[records.length - 1].offset + 1;
+      }
+      if (at >= end) return undefined;
+    } catch (e) {
+      why = toClientError(e).message;
+    }
+  }
+  return why;
 }
 
-/** The audit of everything a configuration publishes. */
+function reasonOf(code: number): string {
+  const { name, outcome } = meaningOf(code);
+  return outcome === 'denied'
+    ? `we may not read it (${name}): give our principal the ACLs Read and Describe on it`
+    : name;
+}
+
+/** The audit of everything a configuration publishes, as far as it can be read. */
 export async function auditKafka(config: KafkaConfig): Promise<AuditReport> {
   const audit = new Audit();
-  await readTopics(config, [...wantedTopics(config).keys()], (r) => audit.add(r));
-  return audit.report();
+  const unread = await readTopics(config, [...wantedTopics(config).keys()], (r) => audit.add(r));
+  return audit.report(unread);
 }
