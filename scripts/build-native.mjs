@@ -9,7 +9,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const source = join(root, 'native', 'tidegate_net.c');
+const folder = join(root, 'native');
+const files = existsSync(folder) ? readdirSync(folder).filter((name) => /\.[ch]$/.test(name)) : [];
+const sources = files.sort().map((name) => join(folder, name));
 const output = join(root, 'native', 'tidegate_net.node');
 const target = `${process.platform}-${process.arch}`;
 const prebuilt = join(root, 'native', 'prebuilds', target, 'tidegate_net.node');
@@ -77,7 +79,10 @@ function build() {
   const fresh = `${output}.${process.pid}`;
   try {
     const flags = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-fPIC', '-shared', '-fvisibility=hidden', '-s'];
-    execFileSync(cc, [...flags, `-I${include}`, '-o', fresh, source], { stdio: 'pipe', encoding: 'utf8' });
+    execFileSync(cc, [...flags, `-I${include}`, '-o', fresh, ...sources.filter((f) => f.endsWith('.c'))], {
+      stdio: 'pipe',
+      encoding: 'utf8',
+    });
     const problem = loads(fresh);
     if (problem) return `the built file does not load: ${problem}`;
     // Renamed, never written over: a running tidegate has the old one mapped.
@@ -96,8 +101,8 @@ function newer(a, b) {
 
 function main() {
   if (process.platform !== 'linux') return say(`not built: it is for Linux, this is ${process.platform}`);
-  if (!existsSync(source)) return say('not built: the source is not in this package');
-  if (!prebuild && newer(output, source)) return say('up to date');
+  if (sources.length === 0) return say('not built: the source is not in this package');
+  if (!prebuild && sources.every((source) => newer(output, source))) return say('up to date');
   const problem = build();
   if (!problem) {
     if (!prebuild) return say('built');

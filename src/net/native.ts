@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 
-/** What the add-on (native/tidegate_net.c) offers. Openers throw an Error with a `code`; everything else returns an errno (0: done). */
+/** What the add-on (native/*.c) offers. Openers throw an Error with a `code`; everything else returns an errno (0: done). */
 export interface Native {
   readonly abi: number;
   /** A bound UDP socket that nobody reads, with packet info, TTL, time stamps and drop counter switched on. */
@@ -19,21 +19,31 @@ export interface Native {
   /** The whole SO_REUSEPORT group of `fd`: a source address always reaches the same one of `workers` sockets. */
   attachReuseportCbpf(fd: number, workers: number, family: 4 | 6): number;
   /**
-   * Reads `fd` in batches into `slots` slots of `stride` bytes and describes each datagram in `meta` (META_BYTES a slot).
-   * `onBatch(n)`: n datagrams are there, until it returns; a negative n is minus an errno and the reader has stopped.
+   * Reads `fd` in batches of `slots` datagrams of up to `stride` bytes into `memory` (keepSize bytes) and describes each in `meta`
+   * (META_BYTES a slot). `onBatch(n, kind)`: n datagrams are there, until it returns; a negative n is minus an errno and the reader has
+   * stopped. Where it returns false or throws, they stay in their slots and it is asked again, with n = 0; there are `areas` batches of
+   * slots. `kind` 1: one datagram of a reader of the same memory that died before it was done with it; 2: one that is given up,
+   * because its readers died of it again and again.
    * `waitMs`: how long a batch may form. `limit`: batches before other work gets a turn. Returns the reader's id.
    */
   readerStart(
     fd: number,
-    buffer: Buffer,
+    memory: Buffer,
     meta: Buffer,
     slots: number,
+    areas: number,
     stride: number,
     waitMs: number,
     limit: number,
-    onBatch: (count: number) => void,
+    onBatch: (count: number, kind: number) => boolean,
   ): number;
   readerClose(id: number): number;
+  /** Bytes of memory a reader needs; 0 for figures that cannot be. */
+  keepSize(slots: number, areas: number, stride: number): number;
+  /** A memfd of this size: its memory outlives the processes that map it. */
+  keepOpen(bytes: number): number;
+  /** The memory of such a descriptor, shared; it stays when the descriptor is closed. */
+  keepMap(fd: number): Buffer;
   /** `local` empty: the kernel chooses. `ifindex` 0 but for link-local addresses. */
   sendFrom(fd: number, data: Buffer, address: Buffer, port: number, local: Buffer, ifindex: number): number;
   /** Datagrams the socket dropped since it was opened, whoever reads it; minus an errno. */
@@ -73,11 +83,11 @@ export interface Opened {
   receiveBuffer: number;
 }
 
-/** Bytes of metadata a datagram; the layout stands above `reader_record` in native/tidegate_net.c. */
+/** Bytes of metadata a datagram; the layout stands above `reader_record` in native/reader.c. */
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 1;
+const ABI = 2;
 
 let loaded: Native | undefined;
 let problem: string | undefined;

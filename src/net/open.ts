@@ -3,7 +3,7 @@ import { parseIp } from '../core/ip.ts';
 import { errnoName, type Native, type Opened } from './native.ts';
 import { describeProblem, type NetProblem } from './problem.ts';
 import type { ListenSpec } from './types.ts';
-import { RECEIVE_BUFFER } from './udp.ts';
+import { openKeep, RECEIVE_BUFFER } from './udp.ts';
 
 export interface OpenRequest {
   kind: 'udp' | 'tcp';
@@ -16,6 +16,8 @@ export interface SocketGroup {
   /** With the real port where 0 was asked. */
   spec: ListenSpec;
   fds: number[];
+  /** By worker: the memory its reader of this listener receives into (UDP), which outlives it. */
+  keeps: number[];
   /** Bytes of receive buffer a socket, as the kernel counts (twice what was granted). */
   receiveBuffer: number;
 }
@@ -42,7 +44,7 @@ export function openSockets(
   const result: OpenSocketsResult = { groups: [], problems: [] };
   for (const { kind, spec } of requests) {
     if (!native) {
-      result.groups.push({ kind, spec: { ...spec }, fds: [], receiveBuffer: 0 });
+      result.groups.push({ kind, spec: { ...spec }, fds: [], keeps: [], receiveBuffer: 0 });
       continue;
     }
     const group = openGroup(native, kind, spec, workers);
@@ -55,8 +57,9 @@ export function openSockets(
 /** Closes the supervisor's descriptors; a worker's own copies stay open until it closes them or ends. */
 export function closeSockets(groups: readonly SocketGroup[], native: Native | undefined): void {
   for (const group of groups) {
-    for (const fd of group.fds) native?.closeFd(fd);
+    for (const fd of [...group.fds, ...group.keeps]) native?.closeFd(fd);
     group.fds.length = 0;
+    group.keeps.length = 0;
   }
 }
 
@@ -69,6 +72,7 @@ export function groupDrops(group: SocketGroup, native: Native): number {
 
 function openGroup(native: Native, kind: 'udp' | 'tcp', spec: ListenSpec, workers: number): SocketGroup | NetProblem {
   const fds: number[] = [];
+  const keeps: number[] = [];
   for (let attempt = 1; ; attempt++) {
     try {
       const base = {
@@ -85,6 +89,7 @@ function openGroup(native: Native, kind: 'udp' | 'tcp', spec: ListenSpec, worker
         const opened = open(probe.port, { reusePort: true, receiveBuffer: kind === 'udp' ? RECEIVE_BUFFER : 0 });
         fds.push(opened.fd);
         receiveBuffer = opened.receiveBuffer;
+        if (kind === 'udp') keeps.push(openKeep(native));
       }
       if (workers > 1) {
         // Sockets are numbered in the order in which they joined the group: worker i is socket i.
@@ -94,10 +99,11 @@ function openGroup(native: Native, kind: 'udp' | 'tcp', spec: ListenSpec, worker
           throw Object.assign(new Error('sources cannot be steered to workers'), { code });
         }
       }
-      return { kind, spec: { ...spec, port: probe.port }, fds, receiveBuffer };
+      return { kind, spec: { ...spec, port: probe.port }, fds, keeps, receiveBuffer };
     } catch (error) {
-      for (const fd of fds) native.closeFd(fd);
+      for (const fd of [...fds, ...keeps]) native.closeFd(fd);
       fds.length = 0;
+      keeps.length = 0;
       const taken = (error as { code?: string }).code === 'EADDRINUSE';
       if (!taken || spec.port !== 0 || attempt === PORT_ATTEMPTS) return describeProblem(kind, spec, error);
     }

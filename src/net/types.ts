@@ -24,8 +24,12 @@ export interface UdpSocket {
   readonly port: number;
   /** Datagrams the kernel dropped at this socket since it was opened (SO_RXQ_OVFL); exact with the add-on, else 0. */
   readonly kernelDrops: number;
-  /** Starts reading. One call per batch: the array is reused, `count` entries are valid. */
-  start(onBatch: (batch: Datagram[], count: number) => void): void;
+  /**
+   * Starts reading. One call per batch: the array is reused, `count` entries are valid. False from `onBatch`: what became of them would
+   * not survive this process yet; it is called again soon, with a count of 0 where nothing else came. What a predecessor of this process
+   * left (`ListenSpec.keepFd`) comes first, one datagram a call; `onGivenUp` gets those of which its predecessors died again and again.
+   */
+  start(onBatch: (batch: Datagram[], count: number) => unknown, onGivenUp?: (d: Datagram) => void): void;
   /** Sends from `localAddress` (bytes as in `destination`; empty: the kernel's choice). Errors are counted, not thrown. */
   send(data: Buffer, address: Buffer, port: number, localAddress: Buffer): void;
   close(): void;
@@ -68,6 +72,8 @@ export interface ListenSpec {
   freebind?: boolean;
   /** An inherited descriptor; absent: the worker binds itself. */
   fd?: number;
+  /** The memory a UDP socket is read into, which outlives the worker; absent: its own. */
+  keepFd?: number;
 }
 
 /** How a stream is dialled. */
@@ -88,3 +94,15 @@ export type DialResult = { ok: true; connection: Connection } | { ok: false; err
 
 /** `done` is called once, later; the returned function gives up, and then `done` is not called any more. */
 export type Dial = (options: DialOptions, done: (result: DialResult) => void) => () => void;
+
+/** Sends datagrams to one far end, and hears what that one answers. */
+export interface DatagramSender {
+  /** A view is kept until it is sent: do not reuse it. */
+  send(data: Buffer): void;
+  onMessage: (data: Buffer) => void;
+  /** What the operating system said: nobody listens there, no route. */
+  onError: (error: string) => void;
+  close(): void;
+}
+
+export type OpenSender = (address: string, port: number) => DatagramSender;

@@ -15,6 +15,8 @@ export interface UdpDriver extends UdpSocket {
   /** Sends the kernel refused, and the last reason. */
   readonly sendErrors: number;
   readonly lastSendError: string | undefined;
+  /** Of `received`, those that came from a predecessor which died before it was done with them. */
+  readonly left: number;
   /** Why the socket is not read any more; undefined while it is. */
   readonly failed: string | undefined;
 }
@@ -39,6 +41,20 @@ export const RECEIVE_BUFFER = 64 * 1024 * 1024;
  */
 const SLOT_BYTES = 65_536 + 320;
 
+/** Datagrams a batch. */
+const SLOTS = 64;
+
+/** Batches that may wait until what they became is written: a segment change, a slow disk. The first alone is in use otherwise. */
+const AREAS = 4;
+
+/** `kind` of the reader's call. */
+const GIVEN_UP = 2;
+
+/** Memory for the reader of one socket that outlives the process which reads it: a descriptor to hand on; throws. */
+export function openKeep(native: Native): number {
+  return native.keepOpen(native.keepSize(SLOTS, AREAS, SLOT_BYTES));
+}
+
 /** Batches read before timers and other sockets get their turn. */
 const BATCHES_A_TURN = 8;
 
@@ -58,7 +74,7 @@ export async function openUdpSocket(spec: ListenSpec, options: UdpOptions = {}):
     if (!local) throw Object.assign(new Error('not a socket'), { code: 'ENOTSOCK' });
     return {
       ok: true,
-      value: new NativeUdpSocket(native, fd, formatIp(local.address), local.port, options),
+      value: new NativeUdpSocket(native, fd, spec.keepFd, formatIp(local.address), local.port, options),
     };
   } catch (error) {
     return { ok: false, problem: describeProblem('udp', spec, error) };
@@ -72,6 +88,7 @@ class NativeUdpSocket implements UdpDriver {
   readonly address: string;
   readonly port: number;
   received = 0;
+  left = 0;
   truncated = 0;
   sendErrors = 0;
   lastSendError: string | undefined;
@@ -80,17 +97,26 @@ class NativeUdpSocket implements UdpDriver {
   private readonly slots: number;
   private readonly waitMs: number;
   private fd: number;
+  private readonly keepFd: number | undefined;
   private reader = 0;
   private drops = 0;
   /** Interface index of link-local sources: an answer needs it. Bounded; such neighbours are few. */
   private readonly scopes = new Map<string, number>();
 
-  constructor(native: Native, fd: number, address: string, port: number, options: UdpOptions) {
+  constructor(
+    native: Native,
+    fd: number,
+    keepFd: number | undefined,
+    address: string,
+    port: number,
+    options: UdpOptions,
+  ) {
     this.native = native;
     this.fd = fd;
+    this.keepFd = keepFd;
     this.address = address;
     this.port = port;
-    this.slots = options.slots ?? 64;
+    this.slots = options.slots ?? SLOTS;
     this.waitMs = options.waitMs ?? 2;
   }
 
@@ -99,9 +125,9 @@ class NativeUdpSocket implements UdpDriver {
     return this.drops;
   }
 
-  start(onBatch: (batch: Datagram[], count: number) => void): void {
+  start(onBatch: (batch: Datagram[], count: number) => unknown, onGivenUp?: (d: Datagram) => void): void {
     if (this.fd < 0 || this.reader !== 0) return;
-    const buffer = Buffer.from(new ArrayBuffer(this.slots * SLOT_BYTES));
+    const buffer = this.memory();
     const meta = Buffer.from(new ArrayBuffer(this.slots * META_BYTES));
     const words = new Uint32Array(meta.buffer);
     const batch: Datagram[] = [];
@@ -117,12 +143,13 @@ class NativeUdpSocket implements UdpDriver {
       views.push(view);
       batch.push({ data: NOTHING, source: view.source4, sourcePort: 0, destination: NOTHING, sec: 0, nsec: 0 });
     }
-    const deliver = (count: number): void => {
-      if (count <= 0) {
+    const deliver = (count: number, kind: number): boolean => {
+      if (count < 0) {
         this.failed = `the socket cannot be read: ${errnoName(count)}: ${errnoText(count)}`;
-        return;
+        return true;
       }
       this.received += count;
+      if (kind !== 0) this.left += count;
       for (let i = 0; i < count; i++) {
         const w = i * (META_BYTES / 4);
         const d = batch[i];
@@ -138,7 +165,9 @@ class NativeUdpSocket implements UdpDriver {
         if (packed >> 16) this.truncated++;
         if (d.source.length === 16 && isLinkLocal(d.source)) this.noteScope(d.source, words[w + 6]);
       }
-      onBatch(batch, count);
+      if (kind !== GIVEN_UP) return onBatch(batch, count) !== false;
+      onGivenUp?.(batch[0]);
+      return true;
     };
     try {
       this.reader = this.native.readerStart(
@@ -146,6 +175,7 @@ class NativeUdpSocket implements UdpDriver {
         buffer,
         meta,
         this.slots,
+        AREAS,
         SLOT_BYTES,
         this.waitMs,
         BATCHES_A_TURN,
@@ -170,7 +200,22 @@ class NativeUdpSocket implements UdpDriver {
     this.drops = this.kernelDrops;
     if (this.reader !== 0) this.native.readerClose(this.reader);
     this.native.closeFd(this.fd);
+    if (this.keepFd !== undefined) this.native.closeFd(this.keepFd);
     this.fd = -1;
+  }
+
+  /** Where the reader receives: what was handed on where it fits, else memory of this process. */
+  private memory(): Buffer {
+    const bytes = this.native.keepSize(this.slots, AREAS, SLOT_BYTES);
+    if (this.keepFd !== undefined) {
+      try {
+        const kept = this.native.keepMap(this.keepFd);
+        if (kept.length === bytes) return kept;
+      } catch {
+        // Without it this process' death costs what it has in hand, and nothing else.
+      }
+    }
+    return Buffer.from(new ArrayBuffer(bytes));
   }
 
   private noteScope(source: Buffer, ifindex: number): void {
@@ -222,6 +267,7 @@ class DgramUdpSocket implements UdpDriver {
   readonly port: number;
   readonly kernelDrops = 0;
   readonly truncated = 0;
+  readonly left = 0;
   received = 0;
   sendErrors = 0;
   lastSendError: string | undefined;
@@ -231,7 +277,7 @@ class DgramUdpSocket implements UdpDriver {
   private readonly destination: Buffer;
   private readonly batch: Datagram[];
   private held: { data: Buffer; address: string; port: number }[] = [];
-  private onBatch: ((batch: Datagram[], count: number) => void) | undefined;
+  private onBatch: ((batch: Datagram[], count: number) => unknown) | undefined;
   private closed = false;
   private lastText = '';
   private lastBytes = NOTHING;
@@ -251,7 +297,7 @@ class DgramUdpSocket implements UdpDriver {
     });
   }
 
-  start(onBatch: (batch: Datagram[], count: number) => void): void {
+  start(onBatch: (batch: Datagram[], count: number) => unknown): void {
     this.onBatch = onBatch;
     const held = this.held;
     this.held = [];

@@ -99,11 +99,11 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
 /** Notes that a VIP is in use, once a batch. */
 function watchUdp(socket: UdpSocket, seen: () => void): void {
   const start = socket.start.bind(socket);
-  socket.start = (onBatch) =>
+  socket.start = (onBatch, onGivenUp) =>
     start((batch, count) => {
-      seen();
-      onBatch(batch, count);
-    });
+      if (count > 0) seen();
+      return onBatch(batch, count);
+    }, onGivenUp);
 }
 
 /** Streams are in use while they deliver. */

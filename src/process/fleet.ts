@@ -122,7 +122,7 @@ export class Fleet {
       const child = new Child({
         name: `worker ${index}`,
         entry: 'worker-main',
-        fds: opened.sockets.map((s) => s.fds[index]).filter((fd) => fd !== undefined),
+        fds: opened.sockets.flatMap((s) => [s.fds[index], s.keeps[index]]).filter((fd) => fd !== undefined),
         clock,
         log,
         noteFile: CHILDREN_FILE,
@@ -149,11 +149,14 @@ export class Fleet {
   private init(index: number, opened: Opened, shard: string, olderShards: string[]): ToWorker {
     const { identity } = this.o;
     let next = FIRST_FD;
-    const listens = opened.listens.map((l, i) =>
-      opened.sockets[i].fds[index] === undefined
-        ? l
-        : { ...l, spec: { ...l.spec, fd: next++ }, countedDrops: this.slots[index].drops[i] },
-    );
+    const listens = opened.listens.map((l, i) => {
+      const { fds, keeps } = opened.sockets[i];
+      if (fds[index] === undefined) return l;
+      // In the order in which they are inherited.
+      const fd = next++;
+      const keepFd = keeps[index] === undefined ? undefined : next++;
+      return { ...l, spec: { ...l.spec, fd, keepFd }, countedDrops: this.slots[index].drops[i] };
+    });
     return {
       kind: 'init',
       index,

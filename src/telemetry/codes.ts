@@ -60,6 +60,10 @@ export const REFUSAL_CODES = {
     reason: 'an SNMP message that is neither a trap nor an inform',
     fix: 'point only notifications at this port',
   },
+  poison: {
+    reason: 'three workers in a row died of this datagram, so it was given up',
+    fix: 'report it with a capture of what the device sends and the log of the workers',
+  },
   'too-many-informs': {
     reason: 'too many informs wait for their receipt',
     fix: 'see why Kafka or the disk is slow; the device retries',

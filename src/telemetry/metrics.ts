@@ -20,7 +20,7 @@ export const METRICS = {
   },
   tidegate_lost_events_total: {
     type: 'counter',
-    help: 'What was lost and why: kernel (socket buffer), shed (spool full), quarantine (never accepted by Kafka), corrupt (damaged on disk)',
+    help: 'What was lost and why: kernel (socket buffer), shed (spool full), quarantine (never accepted by Kafka), corrupt (damaged on disk), poison (workers died of it)',
     labels: ['collector', 'reason'],
   },
   tidegate_repeated_total: {

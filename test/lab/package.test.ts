@@ -28,7 +28,7 @@ describe.skipIf(!labAvailable('snmptrap'))('npm package', () => {
     const listed = (await exec(['tar', '-tzf', join(dir, tarball)])).stdout
       .split('\n')
       .map((f) => f.replace(/^package\//, ''));
-    for (const file of ['dist/main.js', 'config/schemas/common.json', 'native/tidegate_net.c', 'LICENSE', 'README.md'])
+    for (const file of ['dist/main.js', 'config/schemas/common.json', 'native/module.c', 'LICENSE', 'README.md'])
       expect(listed).toContain(file);
     expect(listed.filter((f) => f.endsWith('.ts') || f.startsWith('test/') || f.startsWith('src/'))).toEqual([]);
     expect(existsSync(join(installed, 'dist/tidegate.js'))).toBe(true);

