@@ -129,9 +129,10 @@ const FORMS: Record<string, Form> = {
     value: (r) => ({ type: 'integer32', value: r.pick([1, 2]) }),
     index: (r) => [r.pick([1, 2])],
   },
+  // Only bits that have a label: behind one that has none Net-SNMP finds no label any more.
   bits: {
     syntax: () => 'BITS { alpha(0), beta(1), gamma(7), delta(9) }',
-    value: (r) => octets(Buffer.of(r.int(256), r.int(256))),
+    value: (r) => octets(Buffer.of(r.pick([0, 0x80, 0x40, 0xc0, 0x81, 0xc1]), r.pick([0, 0x40]))),
   },
   string: {
     syntax: () => 'OCTET STRING',
