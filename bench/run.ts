@@ -6,7 +6,7 @@ const BENCHES: Record<string, string[]> = {
   bmp: ['decode-bmp.ts', 'bmp-kafka.ts'],
   gnmi: ['decode-gnmi.ts'],
   spool: ['spool.ts'],
-  decode: ['decode-snmp.ts', 'decode-bmp.ts', 'decode-gnmi.ts'],
+  decode: ['decode-snmp.ts', 'mib.ts', 'decode-bmp.ts', 'decode-gnmi.ts'],
 };
 
 const name = process.argv[2];

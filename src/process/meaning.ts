@@ -42,7 +42,7 @@ export class MeaningHost {
     this.alarms = o.alarms;
     this.clock = o.clock;
     this.tell = o.tell;
-    this.mibs = new Mibs({ log: o.log, version: o.version, onTable: () => this.tell(this.source()) });
+    this.mibs = new Mibs({ log: o.log, dir: 'mibs', version: o.version, onTable: () => this.tell(this.source()) });
   }
 
   source(): MeaningSource {

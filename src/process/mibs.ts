@@ -10,8 +10,6 @@ import type { Logger } from '../core/log.ts';
 import type { MibProblem } from '../mib/model.ts';
 import { decodeTable } from '../mib/table.ts';
 
-/** Relative to data_dir. */
-const DIR = 'mibs';
 /** Older tables are kept until the workers have surely loaded the new one. */
 const KEEP = 2;
 /** In `status` and in the log. */
@@ -44,14 +42,20 @@ export interface MibStatus {
 }
 
 export class Mibs {
-  private readonly o: { log: Logger; version: string; onTable: (file: string | undefined) => void };
+  private readonly o: {
+    log: Logger;
+    /** Where tables are kept; workers are told the file as it is named here. */
+    dir: string;
+    version: string;
+    onTable: (file: string | undefined) => void;
+  };
   private paths: readonly string[] = [];
   private key: string | undefined;
   private state: MibStatus['state'] = 'built-in';
   private summary: MibSummary | undefined;
   private running: Promise<void> | undefined;
   private again = false;
-  /** The table to load, relative to data_dir; absent: the built-in facts. */
+  /** The table to load; absent: the built-in facts. */
   table: string | undefined;
 
   /** `onTable` is called whenever `table` has become another one. */
@@ -94,11 +98,11 @@ export class Mibs {
     const { files } = listMibFiles(paths);
     const key = keyOf(files, this.o.version);
     if (key === this.key) return;
-    const table = join(DIR, `${key}.tgmib`);
-    const summary = join(DIR, `${key}.json`);
+    const table = join(this.o.dir, `${key}.tgmib`);
+    const summary = join(this.o.dir, `${key}.json`);
     if (!usable(table, summary)) {
       this.state = 'compiling';
-      mkdirSync(DIR, { recursive: true, mode: 0o755 });
+      mkdirSync(this.o.dir, { recursive: true, mode: 0o755 });
       await compileInThread({ paths, table, summary });
     }
     this.summary = JSON.parse(readFileSync(summary, 'utf8')) as MibSummary;
@@ -106,7 +110,7 @@ export class Mibs {
     this.state = 'loaded';
     this.say(this.summary);
     this.take(table);
-    forget(key);
+    forget(this.o.dir, key);
   }
 
   private take(table: string | undefined): void {
@@ -163,8 +167,8 @@ function compileInThread(request: MibRequest): Promise<void> {
 }
 
 /** Removes tables that nobody needs any more: all but this one and the one before it. */
-function forget(key: string): void {
-  const keys = [...new Set(readdirSync(DIR).map((f) => f.replace(/\.[a-z.]+$/, '')))].filter((k) => k !== key);
+function forget(dir: string, key: string): void {
+  const keys = [...new Set(readdirSync(dir).map((f) => f.replace(/\.[a-z.]+$/, '')))].filter((k) => k !== key);
   if (keys.length < KEEP) return;
-  for (const file of readdirSync(DIR)) if (!file.startsWith(key)) rmSync(join(DIR, file), { force: true });
+  for (const file of readdirSync(dir)) if (!file.startsWith(key)) rmSync(join(dir, file), { force: true });
 }
