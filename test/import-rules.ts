@@ -19,7 +19,12 @@ const ROOMS: { room: string; may: string[] }[] = [
   { room: 'spool/', may: ['core/', 'event/', 'telemetry/'] },
   { room: 'inventory/', may: ['core/', 'event/', 'config/fields.ts', 'telemetry/'] },
   { room: 'pipeline/', may: ['core/', 'event/', 'spool/', 'telemetry/', 'inventory/types.ts'] },
-  { room: 'export/', may: ['core/', 'event/', 'spool/', 'telemetry/', 'config/fields.ts'] },
+  // The thread hands relays their sockets.
+  { room: 'export/thread.ts', may: ['core/', 'spool/', 'export/', 'net/sender.ts'] },
+  {
+    room: 'export/',
+    may: ['core/', 'event/', 'codec/', 'protocol/', 'spool/', 'telemetry/', 'config/fields.ts', ...types('net')],
+  },
   { room: 'collectors/collector.ts', may: ['core/', 'event/', 'telemetry/', ...types('pipeline', 'net', 'inventory')] },
   {
     // One entry for each collector, so that none imports another: see roomOf.

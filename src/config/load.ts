@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
 import { parsePrefix } from '../core/ip.ts';
+import { delivers } from '../export/config.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { loadAlarms } from './alarms-file.ts';
 import { loadInventory } from './inventory-file.ts';
@@ -111,9 +112,9 @@ function finish(
     tls.key = resolve(base, tls.key);
     if (tls.client_ca !== undefined) tls.client_ca = resolve(base, tls.client_ca);
   }
-  // Without a durable exporter the events would go nowhere visible: print them, unless told otherwise.
-  const hasDurable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');
-  if (!hasDurable && config.export.exporters.stdout === undefined)
+  // Without Kafka or a file the events would go nowhere visible: print them, unless told otherwise.
+  const delivered = Object.values(config.export.exporters).some(delivers);
+  if (!delivered && config.export.exporters.stdout === undefined)
     config.export.exporters.stdout = { type: 'stdout', enabled: true };
   return problems.length ? { problems } : { config, inventory, alarms: alarms.rules };
 }

@@ -73,6 +73,8 @@ export interface Draft {
   /** Which quota this counts against. */
   shed: ShedKind;
   data: object;
+  /** The datagram; spooled only where a relay wants the bytes as they came. A view: `emit` copies it. */
+  raw?: Uint8Array;
 }
 
 /** The way back. Each is called at most once, in order; `spooled` after the fdatasync that covers the event returned, `exported` after Kafka acks=all. */

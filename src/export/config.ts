@@ -1,21 +1,56 @@
 /** `export:` of the configuration file: a map of named exporters beside `flush_timeout`. `type` defaults to the name where that is a type. */
 import { z } from 'zod';
 import { durationOr } from '../config/fields.ts';
+import { FORMATS } from '../event/projections/index.ts';
+import { fileConfig } from './file/config.ts';
 import { kafkaConfig } from './kafka/config.ts';
+import { relayConfig } from './relay/config.ts';
 
 export const stdoutConfig = z.strictObject({
   type: z.literal('stdout').default('stdout'),
   enabled: z.boolean().default(true),
+  format: z.enum(FORMATS).optional().meta({
+    description: 'absent: lines for people on a terminal, else cloudevents; the others hold notifications alone',
+  }),
 });
 
 /** A named exporter says its type, as its name does not. */
 const named = z.discriminatedUnion(
   'type',
-  [kafkaConfig.extend({ type: z.literal('kafka') }), stdoutConfig.extend({ type: z.literal('stdout') })],
-  { error: 'an exporter: kafka, stdout, or another name with `type: kafka`' },
+  [
+    kafkaConfig.extend({ type: z.literal('kafka') }),
+    stdoutConfig.extend({ type: z.literal('stdout') }),
+    fileConfig.extend({ type: z.literal('file') }),
+    relayConfig.safeExtend({ type: z.literal('relay') }),
+  ],
+  { error: 'an exporter: kafka, stdout, file, relay, or another name with `type:` one of them' },
 );
 
-export type ExporterConfig = z.output<typeof kafkaConfig> | z.output<typeof stdoutConfig>;
+export type ExporterConfig =
+  | z.output<typeof kafkaConfig>
+  | z.output<typeof stdoutConfig>
+  | z.output<typeof fileConfig>
+  | z.output<typeof relayConfig>;
+
+/** The spool holds events until such an exporter has them. */
+export function isDurable(e: ExporterConfig): boolean {
+  return e.type === 'kafka' || (e.type === 'relay' && e.durable);
+}
+
+/** An inform may wait for such an exporter (`ack: auto`, `ack: export`): Kafka alone. */
+export function confirms(e: ExporterConfig): boolean {
+  return e.type === 'kafka';
+}
+
+/** The events go somewhere: nobody needs to see them on stdout. */
+export function delivers(e: ExporterConfig): boolean {
+  return e.type === 'kafka' || e.type === 'file';
+}
+
+/** Datagrams are spooled as they came. */
+export function wantsRaw(c: ExportConfig): boolean {
+  return Object.values(c.exporters).some((e) => e.type === 'relay' && e.format === 'raw');
+}
 
 export interface ExportConfig {
   /** Milliseconds to deliver what is left at stop. */
@@ -28,6 +63,8 @@ export const exportConfig = z
     flush_timeout: durationOr('20s'),
     kafka: kafkaConfig.optional(),
     stdout: z.preprocess((v) => (v === null ? {} : v), stdoutConfig).optional(),
+    file: fileConfig.optional(),
+    relay: relayConfig.optional(),
   })
   .catchall(named)
   .superRefine((c, ctx) => {

@@ -8,6 +8,7 @@ export interface ExportInit {
   kind: 'init';
   config: ExportConfig;
   node: string;
+  site: string;
   worker: number;
   /** The boot of the worker: receipts are reported for its records only. */
   boot: number;

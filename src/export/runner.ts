@@ -6,15 +6,18 @@ import { basename, dirname, join } from 'node:path';
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
+import type { OpenSender } from '../net/types.ts';
 import { Checkpoint, checkpointPath } from '../spool/checkpoint.ts';
 import type { SpoolFs } from '../spool/fs.ts';
 import { dropOldestSegment, listLogs, olderGenerationsGone, removeShard } from '../spool/generations.ts';
 import { SpoolReader } from '../spool/reader.ts';
 import { comparePositions } from '../spool/segment-file.ts';
 import type { Position } from '../spool/types.ts';
+import { FileExporter } from './file/exporter.ts';
 import { KafkaExporter } from './kafka/exporter.ts';
 import { QuarantineFile } from './kafka/quarantine.ts';
 import type { ExportInit, FromExport, ToExport } from './messages.ts';
+import { RelayExporter } from './relay/exporter.ts';
 import { StdoutExporter } from './stdout/exporter.ts';
 import type { Exporter, ShardExport, ShardLogs } from './types.ts';
 
@@ -40,6 +43,8 @@ export interface RunnerOptions {
   log: Logger;
   fs: SpoolFs;
   send: (m: FromExport) => void;
+  /** Sockets of relays. */
+  openSender: OpenSender;
   /** Tests put other exporters here. */
   exporters?: Exporter[];
 }
@@ -125,10 +130,20 @@ export class ExportRunner {
           name,
           node: init.node,
           readable: init.tty,
+          format: config.format,
           write: (text) => this.o.send({ kind: 'lines', text }),
         });
         this.stdouts.push(e);
         out.push(e);
+        continue;
+      }
+      const { node, site, worker } = init;
+      if (config.type === 'file') {
+        out.push(new FileExporter({ name, config, node, worker, clock, log }));
+        continue;
+      }
+      if (config.type === 'relay') {
+        out.push(new RelayExporter({ name, config, site, node, worker, clock, log, open: this.o.openSender }));
         continue;
       }
       const quarantine = new QuarantineFile(init.quarantineDir, name, init.worker, init.node);
@@ -169,8 +184,11 @@ export class ExportRunner {
     }
     if (durable.length > 0) await this.olderGone(init.shard);
     if (this.ended) return;
-    for (const e of durable) this.current.push(this.open(e, init.shard, false));
+    const opened = durable.map((e) => this.open(e, init.shard, false));
+    this.current.push(...opened);
     this.currentOpen = true;
+    // A receiver that is new begins here: said at once, so that a crash does not move it.
+    void this.save(opened);
     this.wake?.();
   }
 
@@ -226,6 +244,7 @@ export class ExportRunner {
           },
         }),
       end: (cls) => (old ? 'all' : this.ends[cls]),
+      begin: (cls) => (old ? 'all' : this.o.init.ends[cls]),
       state: checkpoint?.state,
       onExported: (cls, seqs) => this.exported(cls, seqs),
     };
@@ -234,9 +253,9 @@ export class ExportRunner {
     return { exporter, shard, checkpoint, saved: JSON.stringify(checkpoint?.state ?? null) };
   }
 
-  /** A receipt is due when the last durable exporter has delivered. */
+  /** A receipt is due when the last durable exporter that confirms has delivered. */
   private exported(cls: EventClass, seqs: number[]): void {
-    const needed = this.exporters.filter((e) => e.durable).length;
+    const needed = this.exporters.filter((e) => e.durable && e.confirms !== false).length;
     if (needed <= 1) {
       this.o.send({ kind: 'exported', cls, seqs });
       return;

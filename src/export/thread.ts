@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
+import { openSender } from '../net/sender.ts';
 import { realFs } from '../spool/fs.ts';
 import { contain, errorText } from './contain.ts';
 import type { FromExport, ToExport } from './messages.ts';
@@ -27,7 +28,7 @@ let runner: ExportRunner | undefined;
 port.on('message', (m: ToExport) => {
   try {
     if (m.kind === 'init') {
-      runner = new ExportRunner({ init: m, clock: systemClock, log: logger({}), fs: realFs, send });
+      runner = new ExportRunner({ init: m, clock: systemClock, log: logger({}), fs: realFs, send, openSender });
       runner.start();
       return;
     }

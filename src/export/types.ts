@@ -24,6 +24,8 @@ export interface ShardLogs {
   open(cls: EventClass): RecordSource;
   /** How far each log is durable now. */
   end(cls: EventClass): Position | 'all';
+  /** Where each log ended when this process began; absent: nobody knows. `all` for a shard of an older generation. */
+  begin?(cls: EventClass): Position | 'all';
   /** What this exporter saved with `ShardExport.state`; undefined at the first time. */
   state: unknown;
   /** These records of this boot are delivered; only those that asked for a receipt. */
@@ -50,6 +52,8 @@ export interface Exporter {
   readonly name: string;
   /** A durable exporter holds the spool until it has delivered; another one skips ahead. */
   readonly durable: boolean;
+  /** False: a receipt does not wait for it. Default: as `durable`. */
+  readonly confirms?: boolean;
   open(shard: ShardLogs): ShardExport;
   progress(): ExporterProgress;
   /** Called when what `progress` says may have changed what is waited for (`drained`). */
@@ -70,7 +74,7 @@ export interface ExporterProblem {
 
 export interface ExporterProgress {
   exporter: string;
-  type: 'kafka' | 'stdout';
+  type: 'kafka' | 'stdout' | 'file' | 'relay';
   durable: boolean;
   acked: number;
   retried: number;
@@ -80,6 +84,8 @@ export interface ExporterProgress {
   /** Of them, those whose quarantine file was deleted for its room. */
   quarantineDropped?: number;
   skipped: number;
+  /** Of a relay: by receiver and result. */
+  relayed?: Record<string, Record<string, number>>;
   /** Events not delivered yet. */
   lag: number;
   up: boolean;

@@ -6,7 +6,7 @@
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { rfc3339 } from '../core/time.ts';
-import { encodeRecord, FLAG_WANTS_EXPORTED, RECORD_HEADER, recordBound } from '../event/record.ts';
+import { encodeRecord, FLAG_WANTS_EXPORTED, recordBound, valueOffset } from '../event/record.ts';
 import {
   type Device,
   type Draft,
@@ -29,6 +29,8 @@ export interface PipelineOptions {
   node: string;
   worker: number;
   hasDurableExporter: boolean;
+  /** Spool datagrams beside their events: a relay wants them. */
+  keepRaw?: boolean;
   maxUnsyncedBytes: number;
   /** The quota: is an event of this kind taken now? */
   accepts: (kind: ShedKind) => boolean;
@@ -113,10 +115,11 @@ export class EventPipeline implements Pipeline {
     const subject = draft.device.id;
     const key = draft.keySuffix === undefined ? subject : subject + draft.keySuffix;
     const flags = receipt?.exported && this.hasDurableExporter ? FLAG_WANTS_EXPORTED : 0;
-    const bound = recordBound(key, id, json);
+    const raw = this.o.keepRaw === true ? draft.raw : undefined;
+    const bound = recordBound(key, id, json, raw);
     if (bound > this.scratch.length) this.scratch = Buffer.allocUnsafe(bound * 2);
-    const length = encodeRecord(this.scratch, 0, draft.type, flags, subject, key, id, json);
-    const valueAt = RECORD_HEADER + this.scratch.readUInt16BE(4) + this.scratch.readUInt16BE(6);
+    const length = encodeRecord(this.scratch, 0, draft.type, flags, subject, key, id, json, raw);
+    const valueAt = valueOffset(this.scratch);
     const record = this.scratch.subarray(0, length);
     // A record the spool does not take has no seq: a receipt under this number would be paid out by the next record.
     if (this.o.spool.append(cls, draft.sec, draft.nsec, record) < 0) {

@@ -73,6 +73,7 @@ export class ExportHost {
       kind: 'init',
       config: init.config.export,
       node: init.config.node,
+      site: init.config.site,
       worker: init.index,
       boot: o.boot,
       shard: init.shard,
@@ -180,6 +181,9 @@ export class ExportHost {
       metrics.handle('tidegate_export_quarantined_total', label).value = p.quarantined;
       metrics.handle('tidegate_export_quarantine_dropped_total', label).value = p.quarantineDropped ?? 0;
       metrics.handle('tidegate_export_skipped_total', label).value = p.skipped;
+      for (const [target, results] of Object.entries(p.relayed ?? {}))
+        for (const [result, n] of Object.entries(results))
+          metrics.handle('tidegate_relay_total', { exporter: p.exporter, target, result }).value = n;
       metrics.handle('tidegate_export_lag_events', label).value = p.lag;
       metrics.handle('tidegate_export_up', label).value = p.up ? 1 : 0;
       for (const [collector, n] of Object.entries(p.quarantinedBy))

@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
+import { isDurable } from '../export/config.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { listLogs } from '../spool/generations.ts';
 import type { SpoolUsage } from '../spool/types.ts';
@@ -343,7 +344,7 @@ export class Fleet {
 
   private othersUsage(index: number): Record<EventClass, { bytes: number; unexported: number }> {
     // Without a durable exporter they are the oldest part of a ring, and no fill.
-    const durable = Object.values(this.o.config().export.exporters).some((e) => e.type === 'kafka');
+    const durable = Object.values(this.o.config().export.exporters).some(isDurable);
     const out = Object.fromEntries(
       EVENT_CLASSES.map((c) => [c, { bytes: this.olderBytes[c], unexported: durable ? this.olderBytes[c] : 0 }]),
     ) as Record<EventClass, { bytes: number; unexported: number }>;

@@ -65,7 +65,8 @@ export class HealthMeter {
   private exportLag(now: number): string[] {
     const out: string[] = [];
     for (const p of this.o.exporters()) {
-      if (!p.durable) continue;
+      // A receiver that is away is away for every node.
+      if (!p.durable || p.type === 'relay') continue;
       const seen = this.delivered.get(p.exporter);
       if (!seen || seen.acked !== p.acked || p.lag === 0) this.delivered.set(p.exporter, { acked: p.acked, at: now });
       else if (now - seen.at > LAG_LIMIT_MS) out.push(`exporter ${p.exporter} delivers nothing`);

@@ -16,6 +16,7 @@ import { shortHash } from '../core/hash.ts';
 import type { Logger } from '../core/log.ts';
 import type { Device, EventClass } from '../event/types.ts';
 import { EVENT_CLASSES } from '../event/types.ts';
+import { confirms, isDurable, wantsRaw } from '../export/config.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
 import { EventPipeline } from '../pipeline/pipeline.ts';
 import { realFs } from '../spool/fs.ts';
@@ -118,7 +119,8 @@ export class Worker {
     // Everything that has to be loaded from places the user may not read is loaded before root is given up.
     this.exports = await ExportHost.load(log);
     if (init.uid !== undefined && init.gid !== undefined) dropTo({ uid: init.uid, gid: init.gid });
-    const durable = Object.values(config.export.exporters).some((e) => e.type === 'kafka');
+    const exporters = Object.values(config.export.exporters);
+    const durable = exporters.some(isDurable);
     this.spool = await Spool.open({
       dir: init.shard,
       quarantineDir: QUARANTINE_DIR,
@@ -169,7 +171,8 @@ export class Worker {
       site: config.site,
       node: config.node,
       worker: init.index,
-      hasDurableExporter: durable,
+      hasDurableExporter: exporters.some(confirms),
+      keepRaw: wantsRaw(config.export),
       maxUnsyncedBytes: config.spool.max_unsynced_bytes,
       accepts: (kind) => this.quota.accepts(kind),
       onRecord: (cls, seq, crc) => this.manifests.add(cls, seq, crc),

@@ -98,6 +98,11 @@ export const METRICS = {
     help: 'Events a slow non-durable exporter skipped',
     labels: ['exporter'],
   },
+  tidegate_relay_total: {
+    type: 'counter',
+    help: 'Notifications of a relay by receiver and result: sent, delivered, refused, given-up, looped, no-raw, not-encodable, skipped; retried and socket-error count attempts, counter64 varbinds that v1 cannot say',
+    labels: ['exporter', 'target', 'result'],
+  },
   tidegate_export_lag_events: {
     type: 'gauge',
     help: 'Events in the spool not yet acknowledged by the exporter',

@@ -24,7 +24,7 @@ describe('export configuration', () => {
       backbone: { type: 'kafka', client: 'platformatic' },
     });
     expect(problems({ backbone: { brokers: ['a'] } })).toEqual([
-      'backbone.type: an exporter: kafka, stdout, or another name with `type: kafka`',
+      'backbone.type: an exporter: kafka, stdout, file, relay, or another name with `type:` one of them',
     ]);
   });
 

@@ -73,6 +73,7 @@ function run(
     kind: 'init',
     config: exportConfig.parse({ kafka: { brokers: ['127.0.0.1:1'] } }),
     node: 'edge-1',
+    site: 's',
     worker: 0,
     boot: spool.boot,
     shard: join(dir, 'spool', String(generation), '0'),
@@ -88,6 +89,9 @@ function run(
     log: silentLog,
     fs: realFs,
     send: (m) => sent.push(m),
+    openSender: () => {
+      throw new Error('no relay here');
+    },
     exporters,
   });
   spool.onSynced = (cls, seq, end) => runner.handle({ kind: 'durable', cls, end, seq });

@@ -122,9 +122,9 @@ describe('stdout exporter', () => {
     const { x, shard, written, log } = setUp(2000);
     const s = x.open(shard);
     // The memory log has no bytes in its lag: its records stand for them here.
-    const slow = (x as unknown as { sources: Map<string, { source: { lag(): unknown } }> }).sources.get(
-      'alarm',
-    )!.source;
+    const slow = (
+      x as unknown as { follower: { sources: Map<string, { source: { lag(): unknown } }> } }
+    ).follower.sources.get('alarm')!.source;
     const lag = slow.lag.bind(slow);
     slow.lag = () => ({ ...(lag() as object), bytes: 100_000 });
     for (let i = 0; i < 100; i++) log.append('snmp.trap.v1', 'k', `id${i}`, '{}');

@@ -252,7 +252,9 @@ export class SnmpTrapCollector implements Collector {
       this.receiveInform(l, d, { bytes: d.data, pdu, notification, origin, spoken: V2C, answer });
     } else {
       const spoken = envelope.version === 'v1' ? V1 : V2C;
-      this.ctx.pipeline.emit(normalise(d.data, spoken, 'trap', notification, origin, this.meaning));
+      const draft = normalise(d.data, spoken, 'trap', notification, origin, this.meaning);
+      draft.raw = d.data;
+      this.ctx.pipeline.emit(draft);
     }
   }
 
@@ -285,7 +287,11 @@ export class SnmpTrapCollector implements Collector {
           });
         if (pdu.pdu === 'inform')
           this.receiveInform(l, d, { bytes, pdu, notification, origin, spoken, answer: () => this.usm.answer(e) });
-        else this.ctx.pipeline.emit(normalise(bytes, spoken, 'trap', notification, origin, this.meaning));
+        else {
+          const draft = normalise(bytes, spoken, 'trap', notification, origin, this.meaning);
+          draft.raw = d.data;
+          this.ctx.pipeline.emit(draft);
+        }
       }
     }
   }
@@ -311,6 +317,7 @@ export class SnmpTrapCollector implements Collector {
           });
           const draft = normalise(i.bytes, i.spoken, 'inform', i.notification, i.origin, this.meaning);
           draft.id = id;
+          draft.raw = d.data;
           const taken = this.ctx.pipeline.emit(draft, receipt);
           if (!taken) this.inform({ kind: 'shed', id });
           break;
