@@ -16,6 +16,8 @@ export interface Named {
 
 /** Names repeat as OIDs do. Cleared when full: a flood of made-up OIDs costs the look-ups it causes, not memory. */
 const CACHE_LIMIT = 16_384;
+/** Longer OIDs are rare; keeping them would let a flood fill much memory. */
+const CACHED_LENGTH = 256;
 
 export class Names {
   readonly table: MibTable;
@@ -31,6 +33,7 @@ export class Names {
     let known = this.objects.get(oid);
     if (known === undefined) {
       known = this.find(oid) ?? null;
+      if (oid.length > CACHED_LENGTH) return known ?? undefined;
       if (this.objects.size >= CACHE_LIMIT) this.objects.clear();
       this.objects.set(oid, known);
     }
@@ -43,6 +46,7 @@ export class Names {
     if (known === undefined) {
       const node = this.notification(oid);
       known = node === 0 ? null : this.table.fullName(node);
+      if (oid.length > CACHED_LENGTH) return known ?? undefined;
       if (this.traps.size >= CACHE_LIMIT) this.traps.clear();
       this.traps.set(oid, known);
     }

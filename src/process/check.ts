@@ -1,12 +1,15 @@
 /** What `tidegate check` looks at beyond the file itself: this machine, and with `connect` what the configuration points at. */
 import { readFileSync, statfsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { compileMibFiles } from '../config/mib-files.ts';
+import { loadAlarms } from '../config/alarms-file.ts';
+import { type CompiledMibs, compileMibFiles } from '../config/mib-files.ts';
 import type { Config } from '../config/schema.ts';
 import { formatEndpoint } from '../core/ip.ts';
 import { rfc3339Millis } from '../core/time.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { checkExporters } from '../export/check.ts';
+import { builtinNaming } from '../mib/builtin.ts';
+import { decodeTable } from '../mib/table.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
 import { createDial } from '../net/tcp.ts';
 import { planListens } from './listens.ts';
@@ -22,7 +25,7 @@ export interface CheckFinding {
 }
 
 export async function checkHost(config: Config, devices: number, connect: boolean): Promise<CheckFinding[]> {
-  const out: CheckFinding[] = [...machine(config), ...access(config, devices), ...mibs(config), spool(config)];
+  const out: CheckFinding[] = [...machine(config), ...access(config, devices), ...meaning(config), spool(config)];
   if (connect) {
     out.push(...(await sockets(config)));
     out.push(...(await peers(config)));
@@ -70,11 +73,25 @@ function machine(config: Config): CheckFinding[] {
   return out;
 }
 
-/** Compiles the modules, as a start would. */
-function mibs(config: Config): CheckFinding[] {
+/** Compiles the modules, as a start would, and looks for what the operator's alarm rules name. */
+function meaning(config: Config): CheckFinding[] {
   const { paths } = config.mibs;
-  if (paths.length === 0) return [];
-  const c = compileMibFiles(paths);
+  const compiled = paths.length === 0 ? undefined : compileMibFiles(paths);
+  const table = compiled === undefined ? builtinNaming().names.table : decodeTable(compiled.table);
+  const out = compiled === undefined ? [] : modules(compiled, paths);
+  if (config.alarms.file === undefined || typeof table === 'string') return out;
+  const { rules } = loadAlarms(config.alarms.file);
+  const unknown = rules.flatMap((r) => r.on).filter((on) => !/^\d/.test(on) && table.named(on).length === 0);
+  for (const on of new Set(unknown))
+    out.push({
+      severity: 'note',
+      what: `${config.alarms.file}: no notification is called ${on}: its rule never fits`,
+      fix: 'add the module that defines it to mibs.paths, or name it by its OID',
+    });
+  return out;
+}
+
+function modules(c: CompiledMibs, paths: readonly string[]): CheckFinding[] {
   const ok: CheckFinding = {
     severity: 'ok',
     what: `mibs: ${c.modules.length} modules of ${c.files} files, ${c.nodes} nodes`,

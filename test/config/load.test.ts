@@ -30,6 +30,33 @@ function configOf(text: string, env: Record<string, string> = {}) {
   return loaded.config;
 }
 
+describe('mibs and alarms', () => {
+  it('paths are seen from the configuration file, and a change is live', () => {
+    const before = configOf('mibs: {paths: [vendor, /etc/mibs]}\n');
+    expect(before.mibs.paths).toEqual([join(dir, 'vendor'), '/etc/mibs']);
+    file('rules: [{on: [coldStart], state: none}]\n', 'alarms.yaml');
+    const after = configOf('alarms: {file: alarms.yaml}\n');
+    expect(after.alarms).toEqual({ file: join(dir, 'alarms.yaml') });
+    expect(planReload(before, after)).toEqual({ live: ['mibs', 'alarms'], restart: [] });
+    expect(mergeLive(before, after)).toEqual(after);
+  });
+
+  it('own rules come before the built-in ones; a wrong file is refused with its line', () => {
+    file('rules: [{on: [coldStart], state: none}]\n', 'alarms.yaml');
+    const loaded = loadConfig(file('alarms: {file: alarms.yaml}\n'), {});
+    if ('problems' in loaded) throw new Error('problems');
+    expect(loaded.alarms[0]).toEqual({ on: ['coldStart'], state: 'none' });
+    expect(loaded.alarms.length).toBeGreaterThan(20);
+    file('rules:\n  - on: [coldStart]\n    state: nothing\n', 'alarms.yaml');
+    expect(problemsOf('alarms: {file: alarms.yaml}\n')).toEqual([
+      expect.stringMatching(/alarms\.yaml:3: rules\.0\.state: .*got "nothing"; allowed: raised, cleared, event, none/),
+    ]);
+    expect(problemsOf('alarms: {file: nowhere.yaml}\n')).toEqual([
+      expect.stringMatching(/nowhere\.yaml: cannot be read/),
+    ]);
+  });
+});
+
 describe('no file at all', () => {
   it('listens on loopback, takes community public from loopback, prints, and announces nothing', () => {
     const loaded = loadConfig(undefined, {});

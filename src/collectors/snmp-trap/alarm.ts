@@ -23,6 +23,8 @@ export interface Alarm {
 }
 
 const CACHE_LIMIT = 8192;
+/** Longer keys are rare; keeping them would let a flood fill much memory. */
+const CACHED_LENGTH = 512;
 const NO_RULES: readonly AlarmRule[] = [];
 
 export class Alarms {
@@ -67,6 +69,7 @@ export class Alarms {
       const short = full?.slice(full.indexOf('::') + 2);
       const found = this.rules.filter((r) => r.on.some((on) => on === trapOid || on === full || on === short));
       rules = found.length > 0 ? found : NO_RULES;
+      if (trapOid.length > CACHED_LENGTH) return rules;
       if (this.byTrap.size >= CACHE_LIMIT) this.byTrap.clear();
       this.byTrap.set(trapOid, rules);
     }
@@ -114,6 +117,7 @@ export class Alarms {
     let id = this.ids.get(key);
     if (id === undefined) {
       id = shortHash(key);
+      if (key.length > CACHED_LENGTH) return id;
       if (this.ids.size >= CACHE_LIMIT) this.ids.clear();
       this.ids.set(key, id);
     }
