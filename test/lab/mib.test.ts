@@ -13,7 +13,7 @@ import { oidOf } from '../../src/mib/translate.ts';
 import { type Generated, generateModule, Random, SUPPORT } from '../mib/generator.ts';
 import { labAvailable, labBin, REPO } from './peers.ts';
 import { exec, Proc } from './proc.ts';
-import { freePort, listening, Tidegate } from './tidegate.ts';
+import { freePort, listening, Tidegate, tidegateCli } from './tidegate.ts';
 import { waitFor } from './wait.ts';
 
 const SEED = Number(process.env.TIDEGATE_SEED ?? 20261124);
@@ -89,6 +89,7 @@ describe.skipIf(!labAvailable('snmptrapd', 'snmptranslate'))('MIBs beside Net-SN
     sent = notifications(table);
 
     const port = await freePort();
+    writeFileSync(join(dir, 'alarms.yaml'), 'rules: []\n');
     writeFileSync(join(dir, 'snmptrapd.conf'), 'disableAuthorization yes\n');
     trapd = new Proc(
       [
@@ -106,6 +107,7 @@ describe.skipIf(!labAvailable('snmptrapd', 'snmptranslate'))('MIBs beside Net-SN
       config: {
         workers: 1,
         mibs: { paths: [mibs] },
+        alarms: { file: join(dir, 'alarms.yaml') },
         collectors: { snmp_trap: { listen: ['127.0.0.1:0'], communities: [{ name: 'public' }] } },
         admin: { listen: '127.0.0.1:0', speaker_listen: '127.0.0.1:0' },
       },
@@ -193,6 +195,26 @@ describe.skipIf(!labAvailable('snmptrapd', 'snmptranslate'))('MIBs beside Net-SN
     return existsSync(join(dir, 'mibs', `${module}.txt`)) && (/^GEN-/.test(module) || !(`${module}.txt` in SUPPORT));
   }
 
+  it('translates, lists and compiles on the command line', async () => {
+    const file = join(dir, 'all.tgmib');
+    const made = await tidegateCli(['mib', 'compile', join(dir, 'mibs'), '-o', file, '--json']);
+    expect(made.code).toBe(0);
+    expect(JSON.parse(made.stdout)).toMatchObject({ output: file, files: readdirSync(join(dir, 'mibs')).length });
+    const translate = (...words: string[]) => tidegateCli(['mib', 'translate', '-m', file, ...words]);
+    expect(await translate('1.3.6.1.2.1.2.2.1.8.7', 'ifOperStatus.7', 'GEN-V1-MIB::genV1Trap')).toMatchObject({
+      code: 0,
+      stdout: 'IF-MIB::ifOperStatus.7\n1.3.6.1.2.1.2.2.1.8.7\n1.3.6.1.4.1.99998.0.7\n',
+    });
+    expect(await translate('noSuchThing', '-o', 'json')).toMatchObject({
+      code: 1,
+      stdout: '{"input":"noSuchThing","problem":"nothing is called noSuchThing"}\n',
+    });
+    const listed = await tidegateCli(['mib', 'ls', '-m', file, '-o', 'json']);
+    expect(JSON.parse(listed.stdout).modules).toContainEqual({ name: 'GEN-V1-MIB', nodes: 4, notifications: 1 });
+    expect((await tidegateCli(['mib', 'translate', '-m', join(dir, 'nothing'), 'x'])).code).toBe(64);
+    expect((await tidegateCli(['mib', 'compile', join(dir, 'nothing'), '-o', file])).code).toBe(1);
+  });
+
   it('compiles every stock and every generated module without a complaint', () => {
     const { problems, modules: compiled } = compileMibFiles([join(dir, 'mibs')]);
     expect(problems.filter((p) => !/NET-SNMP-VACM-MIB/.test(p.file))).toEqual([]);
@@ -251,5 +273,39 @@ describe.skipIf(!labAvailable('snmptrapd', 'snmptranslate'))('MIBs beside Net-SN
     }
     expect(differences.slice(0, 25)).toEqual([]);
     for (const m of modules) for (const n of m.notifications) expect(oidOf(table, n.name)).toBe(n.oid);
+  });
+
+  it('takes over new modules and alarm rules while it runs, and names a broken file', async () => {
+    writeFileSync(
+      join(dir, 'mibs', 'LATE-MIB.txt'),
+      [
+        'LATE-MIB DEFINITIONS ::= BEGIN',
+        'IMPORTS enterprises FROM SNMPv2-SMI NOTIFICATION-TYPE FROM SNMPv2-SMI;',
+        'lateEvent NOTIFICATION-TYPE STATUS current DESCRIPTION "" ::= { enterprises 99997 0 1 }',
+        'lateBroken OBJECT-TYPE SYNTAX INTEGER { a(x) } ::= { enterprises 99997 2 }',
+        'END',
+      ].join('\n'),
+    );
+    writeFileSync(
+      join(dir, 'alarms.yaml'),
+      'rules: [{on: [LATE-MIB::lateEvent], state: event, kind: late, severity: minor, event_type: equipmentAlarm, probable_cause: powerProblem}]\n',
+    );
+    t.proc.signal('SIGHUP');
+    await t.waitLog((l) => JSON.stringify(l.problems ?? '').includes('LATE-MIB.txt:4'), 'the new module');
+    const [at] = listening(t, 'snmp_trap');
+    const socket = createSocket('udp4');
+    const trapOid = '1.3.6.1.4.1.99997.0.1';
+    const packet = buildTrap({ version: 'v2c', community: 'public', trapOid, uptime: 1, varbinds: [] });
+    const late = await waitFor(() => {
+      socket.send(packet, Number(at.split(':').at(-1)), '127.0.0.1');
+      return trapsOf(t).find((e) => e.data.trap_name === 'LATE-MIB::lateEvent' && e.data.alarm !== undefined);
+    }, 'an event with the new name and an alarm');
+    socket.close();
+    expect(late.data.alarm).toMatchObject({ state: 'event', perceived_severity: 'minor', managed_object: 'device' });
+    const status = await t.json<{ mibs: { state: string; first: string[] } }>(['status']);
+    expect(status.mibs.state).toBe('loaded');
+    const broken = /LATE-MIB\.txt:4: a: a number expected, not `x`/;
+    expect(status.mibs.first).toContainEqual(expect.stringMatching(broken));
+    expect((await t.cli(['check'])).stdout).toMatch(broken);
   });
 });
