@@ -14,8 +14,8 @@ import type { SnmpTrapConfig } from './config.ts';
 
 /** A start may take this long to hash passphrases; the rest is done beside the traffic. */
 const PREPARE_MS = 500;
-/** A megabyte of hashing takes 1 to 2 ms: these are at most 2 % of a core. */
-const COSTLY = { perSource: 0.2, total: 10 };
+/** A megabyte of hashing takes 1 to 2 ms: these are at most 4 % of a core. */
+const COSTLY = { perSource: 4, total: 20 };
 /** How often the time is written down. */
 const MARK_MS = 10_000;
 

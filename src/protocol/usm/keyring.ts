@@ -30,6 +30,8 @@ export interface KeyRequest {
   engine: string;
   /** Our own, or listed in the configuration. */
   expected: boolean;
+  /** Our own: each user costs once. */
+  local: boolean;
 }
 
 export class KeyRing {
@@ -79,7 +81,7 @@ export class KeyRing {
   private deny(r: KeyRequest, single: boolean): KeyDenial | undefined {
     const { user, now, source } = r;
     if (!user.ready) return this.costly.take(now, source) ? undefined : 'user-keys-pending';
-    if (user.costly) return this.costly.take(now, source) ? undefined : 'new-engine-budget';
+    if (user.costly && !r.local) return this.costly.take(now, source) ? undefined : 'new-engine-budget';
     if (single || r.expected) return undefined;
     return this.newEngine.take(now, source) ? undefined : 'new-engine-budget';
   }

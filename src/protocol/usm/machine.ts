@@ -306,7 +306,7 @@ export class UsmMachine {
   private authenticate(m: Examined, user: User): Accepted | Failure {
     const { now, source, name, engine, usm } = m;
     const expected = m.local || this.engines.has(engine);
-    const wanted = { now: now.ms, source, user, name, engineId: usm.engineId, engine, expected };
+    const wanted = { now: now.ms, source, user, name, engineId: usm.engineId, engine, expected, local: m.local };
     const found = this.ring.find(wanted);
     if (typeof found === 'string') return fail(found, undefined, whose(user, usm));
     const { keys } = found;
