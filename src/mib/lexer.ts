@@ -7,41 +7,55 @@
  *   punctuation                ::= .. { } ( ) [ ] , ; | .
  *   comments                   from -- to the next -- or the end of the line
  *
- * A row of more than two hyphens opens a comment that only the end of the line closes: vendors draw rules with them.
+ * A row of more than two hyphens opens a comment that only the end of the line closes: vendors draw rules with them. A character that
+ * has no place in a module is a problem and is passed over; a control character ends the reading, for the file is no text.
  */
 
 export interface Tokens {
   text: string[];
   line: number[];
-  /** Where reading had to stop; absent: the whole file was read. */
-  problem?: { line: number; message: string };
+  problems: { line: number; message: string }[];
+  /** Reading had to stop at the last of the problems. */
+  stopped: boolean;
 }
 
 const TOKEN =
-  /[ \t\f\v\r]+|\n|--+|"|'[^'\n]*'[A-Za-z]?|::=|\.\.|[A-Za-z][A-Za-z0-9_-]*|-?[0-9]+|[{}()[\],;|.<>=:+*/-]/y;
+  /[ \t\f\v\r\u00a0]+|\n|--+|"|'[^'\n]*'[A-Za-z]?|::=|\.\.|[A-Za-z][A-Za-z0-9_-]*|-?[0-9]+|[{}()[\],;|.<>=:+*/-]/y;
+
+const WHITE = new Set([0x20, 0x09, 0x0d, 0x0b, 0x0c, 0xa0]);
 
 /** Strings keep their opening quote, so that a token `"SYNTAX` is never a keyword. */
 export function tokenize(source: string): Tokens {
-  const out: Tokens = { text: [], line: [] };
+  const out: Tokens = { text: [], line: [], problems: [], stopped: false };
   let line = 1;
   let at = source.charCodeAt(0) === 0xfeff ? 1 : 0;
   while (at < source.length) {
     TOKEN.lastIndex = at;
     const m = TOKEN.exec(source);
     if (!m) {
-      out.problem = { line, message: `unexpected character ${JSON.stringify(source[at])}` };
-      return out;
+      // The end of a DOS file.
+      if (source.charCodeAt(at) === 0x1a) return out;
+      // One says enough about a file.
+      if (out.problems.length === 0)
+        out.problems.push({ line, message: `unexpected character ${JSON.stringify(source[at])}` });
+      if (source.charCodeAt(at) < 0x20) {
+        out.stopped = true;
+        return out;
+      }
+      at++;
+      continue;
     }
     const t = m[0];
     const c = t.charCodeAt(0);
     if (c === 0x0a) {
       line++;
       at++;
-    } else if (c === 0x20 || c === 0x09 || c === 0x0d || c === 0x0b || c === 0x0c) at += t.length;
+    } else if (WHITE.has(c)) at += t.length;
     else if (c === 0x22) {
       const end = source.indexOf('"', at + 1);
       if (end < 0) {
-        out.problem = { line, message: 'a string begins here and never ends' };
+        out.problems.push({ line, message: 'a string begins here and never ends' });
+        out.stopped = true;
         return out;
       }
       const text = source.slice(at, end);

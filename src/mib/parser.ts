@@ -37,8 +37,8 @@ class Malformed {
 /** Every module of a file, and what could not be read. Never throws. */
 export function parseSmi(file: string, source: string): { modules: ModuleAst[]; problems: MibProblem[] } {
   const tokens = tokenize(source);
-  const problems: MibProblem[] = [];
-  if (tokens.problem) return { modules: [], problems: [{ file, ...tokens.problem }] };
+  const problems: MibProblem[] = tokens.problems.map((p) => ({ file, ...p }));
+  if (tokens.stopped) return { modules: [], problems };
   const p = new Parser(file, tokens, problems);
   const modules: ModuleAst[] = [];
   while (!p.done) {

@@ -114,6 +114,58 @@ describe('the compiler', () => {
     expect(c.modules[0].nodes.map((n) => n.name)).toEqual(['g']);
   });
 
+  it('a stray character costs nothing but a word about it; the end of a DOS file costs nothing', () => {
+    const c = compile(module('I-MIB', 'i OBJECT IDENTIFIER ::= { enterprises@ 99999 }'), {
+      ...parent,
+      text: `\ufeff${parent.text}\u001a`,
+    });
+    expect(c.problems).toEqual([{ file: 'I-MIB.txt', line: 3, message: 'unexpected character "@"' }]);
+    expect(c.modules.map((m) => m.nodes.length)).toEqual([1, 1]);
+  });
+
+  it('takes what vendors write: tags, nested defaults, numbers in quotes, types of other modules, text over lines', () => {
+    const c = compile(
+      module(
+        'J-MIB',
+        `J ::= [APPLICATION 7] IMPLICIT OCTET STRING (SIZE (4 | 8..16))
+JState ::= INTEGER { on(1), off (2), -- spare -- odd(-1) }
+j MODULE-IDENTITY LAST-UPDATED "0" ORGANIZATION "" CONTACT-INFO "" DESCRIPTION "a
+::= { b 1 }" REVISION "1" DESCRIPTION "" ::= { iso org(3) dod(6) internet(1) private(4) enterprises(1) 99999 }
+jBits OBJECT-TYPE
+  SYNTAX BITS { a(0), b(1) }
+  MAX-ACCESS read-write
+  STATUS current
+  DESCRIPTION ""
+  DEFVAL { { a, b } }
+  ::= { j
+     1 }
+jHex OBJECT-TYPE SYNTAX J ACCESS read-only STATUS mandatory DEFVAL { '00ff'H } ::= { j 2 }
+jState OBJECT-TYPE SYNTAX JState (1..2) MAX-ACCESS read-only STATUS current DESCRIPTION "" ::= { j 3 }
+jGroup OBJECT-GROUP OBJECTS { jBits, jHex } STATUS current DESCRIPTION "" ::= { j 4 }
+jCompliance MODULE-COMPLIANCE STATUS current DESCRIPTION "" MODULE MANDATORY-GROUPS { jGroup }
+  OBJECT jState SYNTAX INTEGER { on(1) } DESCRIPTION "" ::= { j 5 }
+jCap AGENT-CAPABILITIES PRODUCT-RELEASE "" STATUS current SUPPORTS IF-MIB INCLUDES { ifGroup } VARIATION ifType SYNTAX INTEGER DESCRIPTION "" ::= { j 6 }
+STRANGE MACRO ::= BEGIN TYPE NOTATION ::= "x" VALUE NOTATION ::= value(VALUE INTEGER) END`,
+      ),
+    );
+    expect(c.problems).toEqual([]);
+    expect(c.modules[0].nodes.map((n) => [n.name, n.oid.replace('1.3.6.1.4.1.99999', 'J'), n.kind])).toEqual([
+      ['j', 'J', 'node'],
+      ['jBits', 'J.1', 'scalar'],
+      ['jHex', 'J.2', 'scalar'],
+      ['jState', 'J.3', 'scalar'],
+      ['jGroup', 'J.4', 'node'],
+      ['jCompliance', 'J.5', 'node'],
+      ['jCap', 'J.6', 'node'],
+    ]);
+    expect(c.modules[0].nodes[3].type).toEqual({
+      base: 'integer',
+      tc: 'JState',
+      values: { 1: 'on', 2: 'off', '-1': 'odd' },
+    });
+    expect(c.modules[0].nodes[1].type).toEqual({ base: 'bits', values: { 0: 'a', 1: 'b' } });
+  });
+
   it('SMIv1: traps of an enterprise have a zero in front, the generic ones are those of SNMPv2-MIB', () => {
     const c = compile(
       { path: 'v1.txt', text: SUPPORT['GEN-V1-MIB.txt'] },
