@@ -2,7 +2,7 @@
  * The MIB table of an instance. Compiling takes seconds, so it is done in a thread, and its result is kept in data_dir: as long as no file
  * changes, the next start takes it from there. Workers are only told which file to load.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { keyOf, listMibFiles } from '../config/mib-files.ts';
@@ -102,7 +102,9 @@ export class Mibs {
     const summary = join(this.o.dir, `${key}.json`);
     if (!usable(table, summary)) {
       this.state = 'compiling';
-      mkdirSync(this.o.dir, { recursive: true, mode: 0o755 });
+      mkdirSync(this.o.dir, { recursive: true });
+      // Workers read it as another user.
+      chmodSync(this.o.dir, 0o755);
       await compileInThread({ paths, table, summary });
     }
     this.summary = JSON.parse(readFileSync(summary, 'utf8')) as MibSummary;
