@@ -4,10 +4,10 @@
  * A map of at most `limit` entries in which what is used stays. Two generations: a hit in the older moves the entry to the younger; when
  * the younger holds half of the limit it becomes the older, whose rest is forgotten. A hit in the younger costs one look-up.
  */
-export class BoundedMap<V> {
+export class BoundedMap<V, K = string> {
   private readonly half: number;
-  private young = new Map<string, V>();
-  private old = new Map<string, V>();
+  private young = new Map<K, V>();
+  private old = new Map<K, V>();
 
   constructor(limit: number) {
     this.half = Math.max(1, Math.floor(limit / 2));
@@ -17,7 +17,7 @@ export class BoundedMap<V> {
     return this.young.size + this.old.size;
   }
 
-  get(key: string): V | undefined {
+  get(key: K): V | undefined {
     const hit = this.young.get(key);
     if (hit !== undefined) return hit;
     const kept = this.old.get(key);
@@ -25,7 +25,7 @@ export class BoundedMap<V> {
     return kept;
   }
 
-  set(key: string, value: V): void {
+  set(key: K, value: V): void {
     this.old.delete(key);
     if (this.young.size >= this.half && !this.young.has(key)) {
       this.old = this.young;
@@ -34,7 +34,7 @@ export class BoundedMap<V> {
     this.young.set(key, value);
   }
 
-  delete(key: string): void {
+  delete(key: K): void {
     this.young.delete(key);
     this.old.delete(key);
   }

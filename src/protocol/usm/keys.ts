@@ -12,6 +12,7 @@
 import { Buffer } from 'node:buffer';
 import { createSecretKey, hash, type KeyObject } from 'node:crypto';
 import { AUTH, type AuthProtocol, PRIV, type PrivProtocol } from './algorithms.ts';
+import { type AuthKey, authKey } from './auth.ts';
 
 const MEGABYTE = 1_048_576;
 
@@ -38,26 +39,34 @@ export function localizePriv(auth: AuthProtocol, priv: PrivProtocol, ku: Uint8Ar
   return k.subarray(0, length);
 }
 
-/** The keys of one user on one engine, ready for use. */
-export interface LocalKeys {
-  auth: { protocol: AuthProtocol; key: KeyObject };
-  priv: { protocol: PrivProtocol; key: KeyObject; preIv: Buffer | undefined } | undefined;
+export interface PrivKey {
+  protocol: PrivProtocol;
+  /** Of DES three times the same key. */
+  key: KeyObject;
+  /** DES only. */
+  preIv: Buffer | undefined;
 }
 
-/** `priv`: at least as many octets as the cipher uses. */
+/** The keys of one user on one engine, ready for use. */
+export interface LocalKeys {
+  auth: AuthKey;
+  priv: PrivKey | undefined;
+}
+
+/** `auth` and `priv`: the localised keys; of `priv` at least as many octets as the cipher uses. */
 export function localKeys(
   auth: AuthProtocol,
-  authKey: Uint8Array,
+  authOctets: Uint8Array,
   priv: PrivProtocol | undefined,
-  privKey: Uint8Array | undefined,
+  privOctets: Uint8Array | undefined,
 ): LocalKeys {
   return {
-    auth: { protocol: auth, key: createSecretKey(authKey) },
-    priv: priv === undefined || privKey === undefined ? undefined : cipherKey(priv, privKey),
+    auth: authKey(auth, authOctets),
+    priv: priv === undefined || privOctets === undefined ? undefined : cipherKey(priv, privOctets),
   };
 }
 
-function cipherKey(protocol: PrivProtocol, key: Uint8Array): NonNullable<LocalKeys['priv']> {
+function cipherKey(protocol: PrivProtocol, key: Uint8Array): PrivKey {
   if (protocol !== 'des')
     return { protocol, key: createSecretKey(key.subarray(0, PRIV[protocol].key)), preIv: undefined };
   // OpenSSL 3 keeps single DES in its legacy provider, but EDE3 with three equal keys is the same function.

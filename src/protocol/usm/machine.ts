@@ -82,7 +82,7 @@ export interface UsmBudgets extends KeyBudgets {
 }
 
 export type UsmInput =
-  /** `data` is changed while it is examined and is as before afterwards. `source` names its sender in budgets. */
+  /** `source` names its sender in budgets. */
   | { kind: 'message'; data: Buffer; source: string }
   | { kind: 'configure'; settings: UsmSettings }
   /** Why we may not be authoritative now (a clock that is wrong); undefined: we may. Traps go on. */

@@ -7,14 +7,24 @@
  * The salt is msgPrivacyParameters, 8 octets in both.
  */
 import { Buffer } from 'node:buffer';
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { type Cipheriv, createCipheriv, createDecipheriv } from 'node:crypto';
 import { PRIV } from './algorithms.ts';
-import type { LocalKeys } from './keys.ts';
+import { BoundedMap } from './bounded.ts';
+import type { PrivKey } from './keys.ts';
 
 export const SALT_LENGTH = 8;
 const BLOCK = 8;
 
-type PrivKey = NonNullable<LocalKeys['priv']>;
+const AES_BLOCK = 16;
+const MAX_DATA = 65_536;
+
+/**
+ * CFB is decrypted with the block cipher alone: each octet is XORed with what the block of ciphertext before it (the IV first) encrypts to,
+ * and all of those are here already. A cipher object of a key is used again, which saves most of what decrypting a notification costs. They
+ * are large, so there are some for the keys in use, not one for each engine.
+ */
+const blockCiphers = new BoundedMap<Cipheriv, PrivKey>(4096);
+const shifted = Buffer.alloc(MAX_DATA + AES_BLOCK);
 
 const iv16 = Buffer.alloc(16);
 const iv8 = Buffer.alloc(8);
@@ -41,9 +51,24 @@ export function decrypt(
   if (salt.length !== SALT_LENGTH) return undefined;
   const des = key.preIv !== undefined;
   if (data.length === 0 || (des && data.length % BLOCK !== 0)) return undefined;
-  const d = createDecipheriv(PRIV[key.protocol].cipher, key.key, initialisation(key, boots, time, salt));
-  if (des) d.setAutoPadding(false);
-  return d.update(data);
+  const iv = initialisation(key, boots, time, salt);
+  if (!des) return decryptCfb(key, iv, data);
+  return createDecipheriv(PRIV[key.protocol].cipher, key.key, iv).setAutoPadding(false).update(data);
+}
+
+function decryptCfb(key: PrivKey, iv: Buffer, data: Uint8Array): Buffer | undefined {
+  if (data.length > MAX_DATA) return undefined;
+  let cipher = blockCiphers.get(key);
+  if (cipher === undefined) {
+    const name = PRIV[key.protocol].cipher.replace('cfb', 'ecb');
+    cipher = createCipheriv(name, key.key, null).setAutoPadding(false);
+    blockCiphers.set(key, cipher);
+  }
+  iv.copy(shifted);
+  shifted.set(data, AES_BLOCK);
+  const out = cipher.update(shifted.subarray(0, Math.ceil(data.length / AES_BLOCK) * AES_BLOCK));
+  for (let i = 0; i < data.length; i++) out[i] ^= data[i];
+  return out.subarray(0, data.length);
 }
 
 export function encrypt(key: PrivKey, boots: number, time: number, salt: Uint8Array, data: Uint8Array): Buffer {

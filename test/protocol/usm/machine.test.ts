@@ -5,12 +5,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeScopedPdu } from '../../../src/codec/snmp/v3-encode.ts';
 import { Salts } from '../../../src/protocol/usm/engine.ts';
+import { localize, localizePriv, masterKey } from '../../../src/protocol/usm/keys.ts';
 import { type UsmEffect, UsmMachine, type UsmSettings } from '../../../src/protocol/usm/machine.ts';
 import { STATS } from '../../../src/protocol/usm/reports.ts';
 import type { Timeliness } from '../../../src/protocol/usm/timeliness.ts';
 import type { UserSpec } from '../../../src/protocol/usm/users.ts';
 import { play, scenarios } from '../../scenario/runner.ts';
-import { type Credentials, keysOf, NOTIFICATION, read, type Sent, v3 } from './sender.ts';
+import { type Credentials, NOTIFICATION, read, type Sent, v3 } from './sender.ts';
 
 const FOLDER = fileURLToPath(new URL('../../scenario/usm', import.meta.url));
 const OWN = Buffer.from('80001f880411223344', 'hex');
@@ -248,15 +249,15 @@ describe('the table of users', () => {
 
   it('takes master keys and localised keys', () => {
     const engineId = engine(9);
-    const keys = keysOf(noc, engineId)!;
-    const localized = (k: { export(): Buffer }) => ({ kind: 'localized', key: k.export() }) as const;
+    const ku = (pass = '') => masterKey('sha256', pass);
+    const localized = (key: Buffer) => ({ kind: 'localized', key }) as const;
     const { send } = rig({
       users: [
         {
           name: 'noc',
           engineId,
-          auth: { protocol: 'sha256', key: localized(keys.auth.key) },
-          priv: { protocol: 'aes128', key: localized(keys.priv!.key) },
+          auth: { protocol: 'sha256', key: localized(localize('sha256', ku(noc.authPass), engineId)) },
+          priv: { protocol: 'aes128', key: localized(localizePriv('sha256', 'aes128', ku(noc.privPass), engineId)) },
         },
       ],
     });
