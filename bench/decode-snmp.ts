@@ -5,6 +5,7 @@ import { decodeEnvelope, decodePdu } from '../src/codec/snmp/decode.ts';
 import { notificationOf } from '../src/codec/snmp/rfc3584.ts';
 import { meaningOf } from '../src/collectors/snmp-trap/meaning.ts';
 import { normalise, type Origin, V2C } from '../src/collectors/snmp-trap/normalise.ts';
+import { loadAlarms } from '../src/config/alarms-file.ts';
 import { systemClock } from '../src/core/clock.ts';
 import { isDecodeError } from '../src/core/result.ts';
 
@@ -21,7 +22,7 @@ const origin: Origin = {
   device: { id: 'default|192.0.2.1', name: '192.0.2.1' },
 };
 
-const meaning = meaningOf([]);
+const meaning = meaningOf(loadAlarms(undefined).rules);
 
 function decode(): ReturnType<typeof decodePdu> {
   const envelope = decodeEnvelope(datagram);
