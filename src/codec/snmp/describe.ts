@@ -2,30 +2,37 @@
 import type { Buffer } from 'node:buffer';
 import { type DecodeCode, isDecodeError } from '../../core/result.ts';
 import { decodeEnvelope, decodePdu } from './decode.ts';
+import { describeV3 } from './describe-v3.ts';
 import { encodeMessage, type VarBindInput } from './encode.ts';
-import type { Envelope, Pdu, TrapV1Pdu } from './message.ts';
+import type { Pdu, TrapV1Pdu } from './message.ts';
 import type { Naming, RenderedVarBind } from './render.ts';
 import { SNMP_TRAP_COMMUNITY, SNMP_TRAP_OID, SYS_UP_TIME, trapOidOfV1 } from './rfc3584.ts';
+import { looksLikeV3 } from './v3.ts';
 
 export type Described =
   | { ok: true; message: Record<string, unknown> }
   | { ok: false; error: { code: DecodeCode; offset: number; layer: string } };
 
-/** One datagram. The community is not shown, only its length. Absent values are undefined, which JSON leaves out. */
+/** One datagram. A community is not shown, only its length; of an encrypted message the header. Absent values are undefined, which JSON leaves out. */
 export function describeSnmp(buf: Buffer, naming: Naming): Described {
+  if (looksLikeV3(buf)) {
+    const message = describeV3(buf, (p) => describePdu(p, naming));
+    return isDecodeError(message) ? refused(message) : { ok: true, message };
+  }
   const envelope = decodeEnvelope(buf);
   if (isDecodeError(envelope)) return refused(envelope);
   const pdu = decodePdu(buf, envelope);
   if (isDecodeError(pdu)) return refused(pdu);
-  return { ok: true, message: describeMessage(envelope, pdu, naming) };
+  const head = { version: envelope.version, community_length: envelope.community.length };
+  return { ok: true, message: { ...head, ...describePdu(pdu, naming) } };
 }
 
 function refused(e: { code: DecodeCode; offset: number; layer: string }): Described {
   return { ok: false, error: { code: e.code, offset: e.offset, layer: e.layer } };
 }
 
-function describeMessage(envelope: Envelope, pdu: Pdu | TrapV1Pdu, naming: Naming): Record<string, unknown> {
-  const head = { version: envelope.version, community_length: envelope.community.length, pdu: pdu.pdu };
+function describePdu(pdu: Pdu | TrapV1Pdu, naming: Naming): Record<string, unknown> {
+  const head = { pdu: pdu.pdu };
   const varbinds: RenderedVarBind[] = [];
   for (const v of pdu.varbinds) if (v.oid !== SNMP_TRAP_COMMUNITY) varbinds.push(naming.varbind(v, pdu.varbinds));
   if (pdu.pdu === 'trap-v1') {
