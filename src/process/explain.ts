@@ -7,7 +7,7 @@ import { formatEndpoint, normaliseIp } from '../core/ip.ts';
 import { rfc3339Millis } from '../core/time.ts';
 import { formatDuration } from '../core/units.ts';
 import type { DeviceTable } from '../inventory/inventory.ts';
-import { REFUSAL_CODES } from '../telemetry/codes.ts';
+import { type CodeText, REFUSAL_CODES } from '../telemetry/codes.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
 import type { Sample } from '../telemetry/registry.ts';
 import { hardRemedy, softRemedy } from './fixes.ts';
@@ -92,7 +92,7 @@ function deviceFindings(i: ExplainInput, known: number, addresses: Set<string>):
 
 function refusalFindings(i: ExplainInput, addresses: Set<string>): Finding[] {
   return i.refusals
-    .filter((r) => addresses.has(r.source))
+    .filter((r) => addresses.has(r.source) && (REFUSAL_CODES[r.code] as CodeText).ordinary !== true)
     .map((r) => ({
       at: 'access' as const,
       severity: 'problem' as const,
