@@ -83,6 +83,11 @@ export function encodeRecord(
   return valueAt + valueLength - at;
 }
 
+/** Does somebody wait for the exported receipt of this payload? */
+export function wantsExported(payload: Buffer): boolean {
+  return payload.length > 1 && (payload[1] & FLAG_WANTS_EXPORTED) !== 0;
+}
+
 /** Undefined where the bytes are no record (an unknown type of a newer version, or lengths that do not fit). */
 export function decodeRecord(payload: Buffer): EventRecord | undefined {
   if (payload.length < RECORD_HEADER) return undefined;

@@ -28,7 +28,7 @@ export interface UdpOptions {
   receiveBuffer?: number;
   /** Datagrams a batch; default 64. */
   slots?: number;
-  /** How long a batch may form, milliseconds; default 2. */
+  /** How long a batch may form, milliseconds; default 5. */
   waitMs?: number;
 }
 
@@ -117,7 +117,7 @@ class NativeUdpSocket implements UdpDriver {
     this.address = address;
     this.port = port;
     this.slots = options.slots ?? SLOTS;
-    this.waitMs = options.waitMs ?? 2;
+    this.waitMs = options.waitMs ?? 5;
   }
 
   get kernelDrops(): number {

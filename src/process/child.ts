@@ -9,6 +9,8 @@ export interface ChildOptions {
   name: string;
   /** File name beside this one, without extension: source and compiled tree have the same names. */
   entry: string;
+  /** Options of its Node.js. */
+  execArgv?: readonly string[];
   /** Descriptors to inherit; the child sees them as 4, 5, … */
   fds: number[];
   clock: Clock;
@@ -68,6 +70,7 @@ export class Child {
     const child = fork(new URL(`./${this.o.entry}.${extension}`, import.meta.url), {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...this.o.fds],
       serialization: 'json',
+      execArgv: [...process.execArgv, ...(this.o.execArgv ?? [])],
     });
     if (child.pid !== undefined) noteChild(this.o.noteFile, child.pid);
     this.child = child;

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
 import { Backoff } from '../../src/core/backoff.ts';
 import { ManualClock } from '../../src/core/clock.ts';
+import { FLAG_WANTS_EXPORTED } from '../../src/event/record.ts';
 import { DEFAULT_LIMITS, Lane, type LanesOptions } from '../../src/export/kafka/lane.ts';
 import type { OutBatch } from '../../src/export/kafka/producer.ts';
 import { PartitionQueue } from '../../src/export/kafka/queue.ts';
@@ -25,11 +26,11 @@ function setUp() {
   for (const q of queues) lane.queues.set(`t ${q.partition}`, q);
   const host = { lanes: () => [lane], laneOf: () => lane, kick: () => {}, considerStraggling: () => false };
   const sender = new QueueSender(options, host);
-  const event = (partition: number) => {
+  const event = (partition: number, flags = 0) => {
     const empty = Buffer.alloc(0);
-    const record = { type: TYPE, flags: 0, subject: 's', key: empty, id: 'i', value: empty } as const;
+    const record = { type: TYPE, flags, subject: 's', key: empty, id: 'i', value: empty } as const;
     queues[partition].push({ record, sec: 0, nsec: 0, seq: 1, boot: 1, position: AT, size: 10 });
-    sender.armLinger();
+    sender.armLinger(flags !== 0);
   };
   const answer = () => {
     for (const b of sent.splice(0)) b.done({ outcome: 'ok', code: 0, message: undefined, failure: undefined });
@@ -69,5 +70,24 @@ test('what comes while a batch is in flight follows after its answer', () => {
   expect(sent.length).toBe(1);
   answer();
   clock.advance(20);
+  expect(sent.map((b) => b.records.length)).toEqual([1]);
+});
+
+test('an event that somebody waits for does not wait for the linger time, nor what is in flight before it', () => {
+  const { clock, sent, event, answer } = setUp();
+  event(0);
+  clock.advance(0);
+  answer();
+  event(0);
+  clock.advance(4);
+  event(0, FLAG_WANTS_EXPORTED);
+  expect(sent).toEqual([]);
+  clock.advance(1);
+  expect(sent.map((b) => b.records.length)).toEqual([2]);
+  event(0, FLAG_WANTS_EXPORTED);
+  clock.advance(5);
+  expect(sent.length).toBe(1);
+  answer();
+  clock.advance(5);
   expect(sent.map((b) => b.records.length)).toEqual([1]);
 });

@@ -50,8 +50,9 @@ export const kafkaConfig = z.strictObject({
     .string()
     .regex(/^\S{1,128}$/)
     .default('tidegate'),
-  linger: durationOr('20ms').meta({
-    description: 'the least time between requests while events stream, such as 20ms; a lone event goes at once',
+  linger: durationOr('50ms').meta({
+    description:
+      'the least time between requests while events stream, such as 50ms; a lone event and informs go at once',
   }),
   batch_bytes: sizeOr('900KiB').meta({ description: 'before compression; below max.message.bytes of the topics' }),
   batch_events: z.number().int().min(1).max(10_000).default(1000),

@@ -11,7 +11,7 @@
 import { Buffer } from 'node:buffer';
 import { Backoff } from '../../core/backoff.ts';
 import type { TimerHandle } from '../../core/clock.ts';
-import { decodeRecord, type EventRecord } from '../../event/record.ts';
+import { decodeRecord, type EventRecord, wantsExported } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 import { comparePositions } from '../../spool/segment-file.ts';
 import type { Position, SpooledRecord } from '../../spool/types.ts';
@@ -157,7 +157,9 @@ export class Lanes {
       this.sender.sendAll(lane);
       return false;
     }
+    let urgent = false;
     for (const r of records) {
+      urgent ||= wantsExported(r.payload);
       if (this.deal(lane, r)) continue;
       // It cannot be dealt out yet: the lane waits here.
       lane.source.seek(r.position);
@@ -167,7 +169,7 @@ export class Lanes {
       return false;
     }
     this.judgeTopics(lane);
-    this.sender.armLinger();
+    this.sender.armLinger(urgent);
     return true;
   }
 

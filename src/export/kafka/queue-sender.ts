@@ -17,10 +17,15 @@ export interface LaneHost {
   considerStraggling(lane: Lane, q: PartitionQueue): boolean;
 }
 
+/** The least time between requests where somebody waits for an answer. */
+const URGENT_LINGER_MS = 5;
+
 export class QueueSender {
   private readonly o: LanesOptions;
   private readonly host: LaneHost;
   private lingerTimer: TimerHandle | undefined;
+  /** Monotonic ms at which it fires. */
+  private lingerDue = 0;
   private sentAllAt = Number.NEGATIVE_INFINITY;
   private closed = false;
 
@@ -42,16 +47,27 @@ export class QueueSender {
     q.batch = undefined;
   }
 
-  /** All queues are sent together, `lingerMs` after the last time: an event of a quiet hour goes at once, a stream in few requests. */
-  armLinger(): void {
+  /**
+   * All queues are sent together, `lingerMs` after the last time: an event of a quiet hour goes at once, a stream in few requests.
+   * `urgent`: an inform is among them, whose sender waits for the answer.
+   */
+  armLinger(urgent = false): void {
     const { clock, limits } = this.o;
-    if (this.lingerTimer) return;
-    const wait = Math.max(0, this.sentAllAt + limits.lingerMs - clock.nowMs());
+    const now = clock.nowMs();
+    const due = Math.max(
+      now,
+      this.sentAllAt + (urgent ? Math.min(URGENT_LINGER_MS, limits.lingerMs) : limits.lingerMs),
+    );
+    if (this.lingerTimer) {
+      if (this.lingerDue <= due) return;
+      clock.clearTimeout(this.lingerTimer);
+    }
+    this.lingerDue = due;
     this.lingerTimer = clock.setTimeout(() => {
       this.lingerTimer = undefined;
       this.sentAllAt = clock.nowMs();
       for (const lane of this.host.lanes()) for (const q of lane.queues.values()) this.trySend(lane, q);
-    }, wait);
+    }, due - now);
   }
 
   sendAll(lane: Lane): void {
@@ -59,7 +75,7 @@ export class QueueSender {
     if (this.o.limits.lingerMs > 0 && !lane.filter) {
       for (const q of lane.queues.values())
         if (q.length > 0 && !q.batch) {
-          this.armLinger();
+          this.armLinger(q.urgent);
           return;
         }
       return;
@@ -153,7 +169,7 @@ export class QueueSender {
       if (seqs) o.onExported(seqs);
     }
     if (q.length >= q.cap || q.bytes >= o.limits.batchBytes) this.trySend(lane, q);
-    else if (q.length > 0) this.armLinger();
+    else if (q.length > 0) this.armLinger(q.urgent);
     this.host.kick();
   }
 

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { Backoff } from '../../core/backoff.ts';
 import type { TimerHandle } from '../../core/clock.ts';
+import { FLAG_WANTS_EXPORTED } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
 import type { Outcome } from './errors.ts';
@@ -44,6 +45,8 @@ export class PartitionQueue {
   retryTimer: TimerHandle | undefined;
   readonly backoff: Backoff;
   closed = false;
+  /** Somebody waits for one of these, or of those that left just before. */
+  urgent = false;
 
   constructor(type: EventType, topic: string, partition: number, cap: number, backoff: Backoff) {
     this.type = type;
@@ -65,6 +68,7 @@ export class PartitionQueue {
     // A queue that stands still must not keep whole read buffers alive for its few records.
     this.records.push(this.trouble ? detached(r) : r);
     this.bytes += r.size;
+    if (r.record.flags & FLAG_WANTS_EXPORTED) this.urgent = true;
   }
 
   /** The next records, up to `cap` and about `maxBytes`; at least one. They stay in the queue until `shift`. */
@@ -94,6 +98,7 @@ export class PartitionQueue {
     if (this.head === this.records.length) {
       this.records = [];
       this.head = 0;
+      this.urgent = false;
     } else if (this.head > 4096 && this.head * 2 > this.records.length) {
       this.records = this.records.slice(this.head);
       this.head = 0;
