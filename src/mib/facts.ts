@@ -5,7 +5,7 @@
  *   type NAME SYNTAX                 a textual convention
  *   NAME PARENT.n[.n] [WHAT]         a node; PARENT is any name before it
  *
- *   WHAT   table | row(INDEX …) | augments(ROW) | notify(OBJECT …) | SYNTAX; absent: a node that only has children
+ *   WHAT   table | row(INDEX …), empty where it is not written down | augments(ROW) | notify(OBJECT …) | SYNTAX; absent: a node that only has children
  *   SYNTAX a type's name, with the one size it may have in parentheses; {label …} or bits{label …}, counted from 1 and from 0, where
  *          label(n) says otherwise
  */
@@ -70,6 +70,7 @@ export function parseFacts(text: string): MibModule[] {
     } else if (list) {
       node.kind = 'row';
       later.push(() => {
+        if (names.length === 0) return;
         node.index = list[1] === 'row' ? names.map((n) => ({ name: n, oid: oidOf(n) })) : nodes.get(names[0])!.index;
       });
     } else if (what !== '') {

@@ -58,6 +58,7 @@ const rule = z
     kind: word.optional(),
     object: word.optional(),
     instance_of: z.array(name).min(1).optional(),
+    value_of: z.array(name).min(1).optional(),
     severity: z.enum(SEVERITIES).optional(),
     event_type: z.enum(EVENT_TYPES).optional(),
     probable_cause: z.enum(PROBABLE_CAUSES).optional(),
@@ -68,6 +69,8 @@ const rule = z
       if (r[key] === undefined) ctx.addIssue({ code: 'custom', path: [], message: `a rule with ${key}` });
     if ((r.state === 'raised' || r.state === 'event') && r.severity === undefined)
       ctx.addIssue({ code: 'custom', path: [], message: 'a rule with severity' });
+    if (r.instance_of !== undefined && r.value_of !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['value_of'], message: 'left out where instance_of stands' });
     if (r.state === 'cleared' && r.severity !== undefined)
       ctx.addIssue({
         code: 'custom',

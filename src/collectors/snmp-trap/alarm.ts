@@ -4,7 +4,9 @@
  *
  *   id   hash of the device, the kind of alarm and the managed object; nothing of the site, the node or the time
  */
+import { Buffer } from 'node:buffer';
 import type { VarBind } from '../../codec/snmp/message.ts';
+import { octetText } from '../../codec/snmp/render.ts';
 import type { Notification } from '../../codec/snmp/rfc3584.ts';
 import { shortHash } from '../../core/hash.ts';
 import type { Named, Names } from '../../mib/names.ts';
@@ -96,10 +98,23 @@ export class Alarms {
     return undefined;
   }
 
-  /** The instance of the first of the rule's objects that came along; without a list, of the first column. */
+  /**
+   * The instance of the first of the rule's objects that came along; or the values of all of them, where they are scalars; without a list,
+   * the instance of the first column.
+   */
   private managedObject(r: AlarmRule, varbinds: readonly VarBind[]): string | undefined {
     if (r.object === undefined || r.object === 'device') return 'device';
     const { table } = this.names;
+    if (r.value_of !== undefined) {
+      const values: string[] = [];
+      for (const name of r.value_of) {
+        const found = this.varbind(name, varbinds);
+        if (!found) return undefined;
+        const { value } = found.varbind;
+        values.push(Buffer.isBuffer(value) ? octetText(value) : String(value));
+      }
+      return `${r.object}=${values.join(',')}`;
+    }
     for (const name of r.instance_of ?? []) {
       const instance = this.varbind(name, varbinds)?.named.instance;
       if (instance) return `${r.object}=${instance.slice(1)}`;

@@ -116,6 +116,14 @@ ospfVirtNbrRestartHelperStatusChange ospfTraps.20 notify(ospfRouterId ospfVirtNb
 @ISIS-MIB
 isisMIB mib-2.138
 isisNotifications isisMIB.0
+isisObjects isisMIB.1
+isisNotification isisObjects.10
+isisNotificationEntry isisNotification.1
+isisNotificationSysLevelIndex isisNotificationEntry.1 INTEGER
+isisNotificationCircIfIndex isisNotificationEntry.2 InterfaceIndex
+isisPduLspId isisNotificationEntry.3 OCTET-STRING
+isisPduFragment isisNotificationEntry.4 OCTET-STRING
+isisAdjState isisNotificationEntry.12 {down initializing up failed}
 isisDatabaseOverload isisNotifications.1 notify()
 isisManualAddressDrops isisNotifications.2 notify()
 isisCorruptedLSPDetected isisNotifications.3 notify()
@@ -132,7 +140,7 @@ isisRejectedAdjacency isisNotifications.13 notify()
 isisLSPTooLargeToPropagate isisNotifications.14 notify()
 isisOrigLSPBuffSizeMismatch isisNotifications.15 notify()
 isisProtocolsSupportedMismatch isisNotifications.16 notify()
-isisAdjacencyChange isisNotifications.17 notify()
+isisAdjacencyChange isisNotifications.17 notify(isisNotificationSysLevelIndex isisNotificationCircIfIndex isisPduLspId isisAdjState)
 isisLSPErrorDetected isisNotifications.18 notify()
 
 @BFD-STD-MIB
@@ -159,8 +167,18 @@ mplsStdMIB transmission.166
 @MPLS-TE-STD-MIB
 mplsTeStdMIB mplsStdMIB.3
 mplsTeNotifications mplsTeStdMIB.0
-mplsTunnelUp mplsTeNotifications.1 notify()
-mplsTunnelDown mplsTeNotifications.2 notify()
+mplsTeObjects mplsTeStdMIB.2
+mplsTunnelTable mplsTeObjects.2 table
+mplsTunnelEntry mplsTunnelTable.1 row(mplsTunnelIndex mplsTunnelInstance mplsTunnelIngressLSRId mplsTunnelEgressLSRId)
+mplsTunnelIndex mplsTunnelEntry.1 Unsigned32
+mplsTunnelInstance mplsTunnelEntry.2 Unsigned32
+mplsTunnelIngressLSRId mplsTunnelEntry.3 Unsigned32
+mplsTunnelEgressLSRId mplsTunnelEntry.4 Unsigned32
+mplsTunnelName mplsTunnelEntry.5 SnmpAdminString
+mplsTunnelAdminStatus mplsTunnelEntry.34 {up down testing}
+mplsTunnelOperStatus mplsTunnelEntry.35 {up down testing unknown dormant notPresent lowerLayerDown}
+mplsTunnelUp mplsTeNotifications.1 notify(mplsTunnelAdminStatus mplsTunnelOperStatus)
+mplsTunnelDown mplsTeNotifications.2 notify(mplsTunnelAdminStatus mplsTunnelOperStatus)
 mplsTunnelRerouted mplsTeNotifications.3 notify()
 mplsTunnelReoptimized mplsTeNotifications.4 notify()
 
@@ -169,12 +187,23 @@ mplsLdpStdMIB mplsStdMIB.4
 mplsLdpNotifications mplsLdpStdMIB.0
 mplsLdpInitSessionThresholdExceeded mplsLdpNotifications.1 notify()
 mplsLdpPathVectorLimitMismatch mplsLdpNotifications.2 notify()
-mplsLdpSessionUp mplsLdpNotifications.3 notify()
-mplsLdpSessionDown mplsLdpNotifications.4 notify()
+mplsLdpObjects mplsLdpStdMIB.1
+mplsLdpSessionObjects mplsLdpObjects.3
+mplsLdpSessionTable mplsLdpSessionObjects.3 table
+mplsLdpSessionEntry mplsLdpSessionTable.1 row()
+mplsLdpSessionState mplsLdpSessionEntry.2 {nonexistent initialized openrec opensent operational}
+mplsLdpSessionUp mplsLdpNotifications.3 notify(mplsLdpSessionState)
+mplsLdpSessionDown mplsLdpNotifications.4 notify(mplsLdpSessionState)
 
 @MPLS-L3VPN-STD-MIB
 mplsL3VpnMIB mplsStdMIB.11
 mplsL3VpnNotifications mplsL3VpnMIB.0
-mplsL3VpnVrfUp mplsL3VpnNotifications.1 notify()
-mplsL3VpnVrfDown mplsL3VpnNotifications.2 notify()
+mplsL3VpnObjects mplsL3VpnMIB.1
+mplsL3VpnConf mplsL3VpnObjects.2
+mplsL3VpnVrfTable mplsL3VpnConf.2 table
+mplsL3VpnVrfEntry mplsL3VpnVrfTable.1 row(mplsL3VpnVrfName)
+mplsL3VpnVrfName mplsL3VpnVrfEntry.1 SnmpAdminString
+mplsL3VpnVrfOperStatus mplsL3VpnVrfEntry.6 {up down}
+mplsL3VpnVrfUp mplsL3VpnNotifications.1 notify(mplsL3VpnVrfOperStatus)
+mplsL3VpnVrfDown mplsL3VpnNotifications.2 notify(mplsL3VpnVrfOperStatus)
 `;

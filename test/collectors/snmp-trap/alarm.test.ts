@@ -48,7 +48,7 @@ describe('the built-in alarm rules', () => {
     expect(builtin.problems).toEqual([]);
     for (const r of builtin.rules) {
       for (const on of r.on) expect(names.notification(oid(on)), on).not.toBe(0);
-      for (const name of [...(r.instance_of ?? []), ...Object.keys(r.when ?? {})])
+      for (const name of [...(r.instance_of ?? []), ...(r.value_of ?? []), ...Object.keys(r.when ?? {})])
         expect(names.table.type(names.table.named(name)[0] ?? 0), name).toBeDefined();
       for (const [name, values] of Object.entries(r.when ?? {})) {
         const labels = Object.values(names.table.type(names.table.named(name)[0])?.values ?? {});
@@ -141,6 +141,40 @@ describe('the built-in alarm rules', () => {
       'major',
     ],
     ['risingAlarm', { 'alarmIndex.4': 4 }, 'fallingAlarm', { 'alarmIndex.4': 4 }, 'alarm=4', 'minor'],
+    [
+      'isisAdjacencyChange',
+      {
+        'isisNotificationSysLevelIndex.0': 2,
+        'isisNotificationCircIfIndex.0': 7,
+        'isisPduLspId.0': '\u0001\u0002',
+        'isisAdjState.0': 1,
+      },
+      'isisAdjacencyChange',
+      {
+        'isisNotificationSysLevelIndex.0': 2,
+        'isisNotificationCircIfIndex.0': 7,
+        'isisPduLspId.0': '\u0001\u0002',
+        'isisAdjState.0': 3,
+      },
+      'isisAdj=2,7,0x0102',
+      'major',
+    ],
+    [
+      'mplsTunnelDown',
+      { 'mplsTunnelOperStatus.5.1.10.20': 2 },
+      'mplsTunnelUp',
+      { 'mplsTunnelOperStatus.5.1.10.20': 1 },
+      'mplsTunnel=5.1.10.20',
+      'major',
+    ],
+    [
+      'mplsL3VpnVrfDown',
+      { 'mplsL3VpnVrfOperStatus."red"': 2 },
+      'mplsL3VpnVrfUp',
+      { 'mplsL3VpnVrfOperStatus."red"': 1 },
+      'vrf=3.114.101.100',
+      'major',
+    ],
   ])('%s raises what %s clears', (raise, raised, clear, cleared, object, severity) => {
     const a = of(raise, raised as Record<string, number>);
     const b = of(clear, cleared as Record<string, number>);
@@ -166,6 +200,7 @@ describe('the built-in alarm rules', () => {
     expect(of('1.3.6.1.4.1.99999.0.1')).toBeUndefined();
     expect(of('ospfNbrStateChange', { 'ospfNbrState.10.0.0.1.0': 77 })).toBeUndefined();
     expect(of('ospfNbrStateChange')).toBeUndefined();
+    expect(of('isisAdjacencyChange', { 'isisAdjState.0': 1 })).toBeUndefined();
   });
 
   it('two interfaces and two kinds have different ids', () => {
