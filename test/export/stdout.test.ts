@@ -22,13 +22,14 @@ describe('lines for people', () => {
       source: { address: '192.0.2.7', port: 5000 },
       trap_oid: '1.3.6.1.6.3.1.1.5.3',
       trap_name: 'linkDown',
+      alarm: { perceived_severity: 'major', managed_object: 'interface=3' },
       varbinds: [
         { oid: '1.3.6.1.2.1.2.2.1.1.3', name: 'ifIndex.3', type: 'integer32', value: 3 },
         { oid: '1.3.6.1.2.1.2.2.1.8.3', type: 'integer32', value: 2, text: 'down' },
       ],
     });
     expect(formatReadable(r, 1_700_000_000, 123_000_000)).toBe(
-      '22:13:20.123 snmp.trap    core-1           linkDown (v2c trap from 192.0.2.7) ifIndex.3=3 1.3.6.1.2.1.2.2.1.8.3=down',
+      '22:13:20.123 snmp.trap    core-1           linkDown (v2c trap from 192.0.2.7) [major interface=3] ifIndex.3=3 1.3.6.1.2.1.2.2.1.8.3=down',
     );
   });
 

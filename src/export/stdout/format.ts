@@ -58,7 +58,9 @@ function trap(d: Json): string {
   const varbinds = list(d.varbinds).map((v) => `${text(v.name ?? v.oid)}=${text(v.text ?? v.value)}`);
   const name = text(d.trap_name ?? d.trap_oid);
   const source = d.source as Json | undefined;
-  return words(name, `(${text(d.version)} ${text(d.pdu)} from ${text(source?.address)})`, ...varbinds);
+  const alarm = d.alarm as Json | undefined;
+  const judged = alarm && `[${text(alarm.perceived_severity)} ${text(alarm.managed_object)}]`;
+  return words(name, `(${text(d.version)} ${text(d.pdu)} from ${text(source?.address)})`, judged, ...varbinds);
 }
 
 function update(d: Json): string {
