@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { redact } from '../config/redact.ts';
 import { configSchema } from '../config/schema.ts';
 import { type CliContext, configOf, print } from './context.ts';
+import { importVerb } from './import.ts';
 import { configOption, jsonOption, outputOption } from './options.ts';
 
 /** The JSON Schema of the configuration file, made from the definitions that validate it. */
@@ -34,5 +35,6 @@ export function configVerb(ctx: CliContext): Command {
     .description('print the JSON Schema of the configuration file')
     .addOption(jsonOption())
     .action(() => ctx.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`));
+  config.addCommand(importVerb(ctx));
   return config;
 }
