@@ -26,6 +26,7 @@ import type { MibType, NodeKind } from './model.ts';
 export const TABLE_VERSION = 1;
 const MAGIC = 'TGMIB';
 const HEADER = 20;
+const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 export const KINDS: readonly NodeKind[] = ['node', 'scalar', 'table', 'row', 'column', 'notification'];
 
 export interface TableText {
@@ -82,7 +83,9 @@ export function decodeTable(b: Buffer): MibTable | string {
   let at = HEADER + m;
   const column = (count: number): Uint32Array => {
     const out = new Uint32Array(count);
-    for (let i = 0; i < count; i++) out[i] = b.readUInt32LE(at + i * 4);
+    // One copy where the machine has the file's byte order.
+    if (LITTLE_ENDIAN) new Uint8Array(out.buffer).set(b.subarray(at, at + count * 4));
+    else for (let i = 0; i < count; i++) out[i] = b.readUInt32LE(at + i * 4);
     at += count * 4;
     return out;
   };
