@@ -3,15 +3,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { responseTo } from '../../../src/codec/snmp/encode.ts';
 import { encodeScopedPdu } from '../../../src/codec/snmp/v3-encode.ts';
 import { Salts } from '../../../src/protocol/usm/engine.ts';
 import { localize, localizePriv, masterKey } from '../../../src/protocol/usm/keys.ts';
 import { type UsmEffect, UsmMachine, type UsmSettings } from '../../../src/protocol/usm/machine.ts';
 import { STATS } from '../../../src/protocol/usm/reports.ts';
+import { seal } from '../../../src/protocol/usm/seal.ts';
 import type { Timeliness } from '../../../src/protocol/usm/timeliness.ts';
 import type { UserSpec } from '../../../src/protocol/usm/users.ts';
 import { play, scenarios } from '../../scenario/runner.ts';
-import { type Credentials, NOTIFICATION, read, type Sent, v3 } from './sender.ts';
+import { type Credentials, keysOf, NOTIFICATION, read, type Sent, v3 } from './sender.ts';
 
 const FOLDER = fileURLToPath(new URL('../../scenario/usm', import.meta.url));
 const OWN = Buffer.from('80001f880411223344', 'hex');
@@ -79,6 +81,15 @@ const engine = (n: number): Buffer => Buffer.from(`80000000${n.toString(16).padS
 const trap = (c: Credentials, n: number, more: Partial<Sent> = {}): Buffer =>
   v3(c, { level: levelOf(c), engineId: engine(n), boots: 1, time: 5000, pdu: 'trap', ...more });
 const levelOf = (c: Credentials) => (c.priv ? 'authPriv' : c.auth ? 'authNoPriv' : 'noAuthNoPriv');
+/** An inform to us around a ScopedPDU of any kind. */
+const sealed = (c: Credentials, scopedPdu: Buffer): Buffer =>
+  seal({
+    ...{ msgId: 1, maxSize: 65_507, level: levelOf(c), reportable: true, engineId: OWN, boots: 3, time: 1000 },
+    userName: Buffer.from(c.name),
+    keys: keysOf(c, OWN),
+    salt: Buffer.alloc(8, 3),
+    scopedPdu,
+  });
 /** In short: what happened. */
 const said = (out: UsmEffect[]) =>
   out.map((e) => (e.kind === 'refuse' ? e.code : e.kind === 'accept' ? `accept ${e.pdu.pdu}` : `${e.kind} ${e.what}`));
@@ -346,6 +357,51 @@ describe('hostile bytes', () => {
       { numRuns: 3000 },
     );
   });
+  it('that are authentic are judged by the decoders, and what is accepted can be answered', () => {
+    const { machine, send } = rig();
+    const seed = encodeScopedPdu(OWN, Buffer.from('c'), { pdu: 'inform', requestId: 1, varbinds: NOTIFICATION });
+    const seen: Record<string, number> = {};
+    fc.assert(
+      fc.property(
+        fc.constantFrom(noc, ops, old),
+        fc.array(fc.tuple(fc.nat({ max: seed.length - 1 }), fc.nat({ max: 255 })), { minLength: 0, maxLength: 3 }),
+        fc.nat({ max: 30 }),
+        (c, edits, cut) => {
+          const scopedPdu = Buffer.from(seed.subarray(0, seed.length - (cut > 20 ? cut - 20 : 0)));
+          for (const [at, v] of edits) scopedPdu[at % scopedPdu.length] = v;
+          const data = sealed(c, scopedPdu);
+          const [e] = send(data);
+          const what = said([e])[0];
+          seen[what] = (seen[what] ?? 0) + 1;
+          if (e.kind !== 'accept' || e.reply === undefined) return;
+          const response = responseTo(e.bytes.subarray(0, e.scoped.end), e.scoped, e.pdu).subarray(e.scoped.offset);
+          expect(read(c, machine.respond({ ms: 0, wallMs: EPOCH * 1000 }, e.reply, response)).pdu.pdu).toBe('response');
+        },
+      ),
+      { numRuns: 4000 },
+    );
+    expect(seen['accept inform']).toBeGreaterThan(100);
+    expect(seen['wrong-digest']).toBeUndefined();
+    expect(Object.keys(seen).length).toBeGreaterThan(5);
+  });
+
+  it('of a flood with made-up engines: bounded memory, a bounded number of keys, and known engines are heard', () => {
+    const { machine, send } = rig();
+    expect(said(send(trap(noc, 1)))).toEqual(['accept trap']);
+    const spoofed = trap({ ...noc, authPass: 'not the one' }, 2);
+    const at = spoofed.indexOf(engine(2));
+    const codes: Record<string, number> = {};
+    for (let i = 0; i < 20_000; i++) {
+      spoofed.writeUInt32BE(i + 1000, at + 4);
+      for (const code of said(send(spoofed, i / 100, `spoofed ${i % 7000}`))) codes[code] = (codes[code] ?? 0) + 1;
+      if (i % 1000 === 0) expect(said(send(trap(noc, 1, { time: 5001 + i / 1000 }), i / 100))).toEqual(['accept trap']);
+    }
+    // 20 at once and 4 more in the 200 ms.
+    expect(codes['wrong-digest']).toBeLessThanOrEqual(21);
+    expect(codes['new-engine-budget']).toBe(20_000 - codes['wrong-digest']);
+    expect(machine.known).toEqual({ engines: 1, pairs: 1 });
+  });
+
   it('of any kind', () => {
     const { send } = rig();
     fc.assert(
