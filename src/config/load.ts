@@ -1,8 +1,9 @@
 /** File → Config, or problems with file, line, value, what is allowed and the nearest key. */
 import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
-import { parsePrefix } from '../core/ip.ts';
+import { formatEndpoint, parsePrefix } from '../core/ip.ts';
 import { delivers } from '../export/config.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { loadAlarms } from './alarms-file.ts';
@@ -172,5 +173,32 @@ function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
         say(['collectors', 'gnmi', 'targets', i, 'subscriptions', j], 'no such subscription', s, subscriptions);
     });
   });
+  for (const [name, e] of Object.entries(config.export.exporters)) {
+    if (e.type !== 'relay') continue;
+    e.targets.forEach((t, i) => {
+      if (isOwnListener(config, t))
+        say(
+          ['export', name, 'targets', i],
+          'this node listens there: it would relay to itself',
+          formatEndpoint(t.address, t.port),
+        );
+    });
+  }
   return problems;
+}
+
+/** True where a collector of this node takes notifications at that address. */
+function isOwnListener(config: Config, t: { address: string; port: number }): boolean {
+  const vips = (name?: string): string[] =>
+    config.lb.vips
+      .filter((v) => name === undefined || v.name === name)
+      .flatMap((v) => v.addresses.map((a) => a.slice(0, a.indexOf('/'))));
+  const ours = (): string[] => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((a) => a.address));
+  return (config.collectors.snmp_trap?.listen ?? []).some((l) => {
+    if (l.port !== t.port) return false;
+    if (l.vip !== undefined) return vips(l.vip).includes(t.address);
+    if (l.address === t.address) return true;
+    if (l.address !== (t.address.includes(':') ? '::' : '0.0.0.0')) return false;
+    return t.address.startsWith('127.') || [...ours(), ...vips()].includes(t.address);
+  });
 }

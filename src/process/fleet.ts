@@ -9,6 +9,7 @@ import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import { isDurable } from '../export/config.ts';
+import { FILES_DIR } from '../export/file/config.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { listLogs } from '../spool/generations.ts';
 import type { SpoolUsage } from '../spool/types.ts';

@@ -12,6 +12,7 @@ import { partitionFor } from '../../src/export/kafka/partitioner.ts';
 import type { Quarantined } from '../../src/export/kafka/quarantine.ts';
 import { savedLowWater } from '../../src/export/kafka/state.ts';
 import type { ShardExport } from '../../src/export/types.ts';
+import { dataOf, SAMPLES } from '../event/projections/samples.ts';
 import { FakeKafka, type Fault, fastClock, type StoredRecord } from './fake-kafka.ts';
 import { type MemoryShard, memoryShard } from './memory-log.ts';
 
@@ -176,6 +177,33 @@ describe('kafka exporter', () => {
       ),
       { numRuns: 40 },
     );
+  });
+
+  it('publishes notifications in another format, all else as it is, and sets the event itself aside', async () => {
+    const kafka = new FakeKafka();
+    kafka.topic('tidegate.snmp.trap.v1', 2);
+    kafka.topic('tidegate.system.v1', 1);
+    kafka.maxValue = 3000;
+    const shard = memoryShard();
+    const trap = (size: number) => {
+      const data = dataOf(SAMPLES['link-down']) as { varbinds: object[] };
+      const more = { oid: '1.3.6.1.4.1.9999.1', type: 'octet-string', value: 'x'.repeat(size) };
+      return JSON.stringify({ ...data, varbinds: [...data.varbinds, more] });
+    };
+    shard.logs.alarm.append(TRAP, 'k', 'id1', trap(1), true);
+    shard.logs.alarm.append(TRAP, 'k', 'id2', trap(5000), true);
+    shard.logs.system.append('system.v1', 'k', 'id3', '{"kind":"gap"}');
+    const { x, quarantined } = exporter(kafka, { config: { formats: { [TRAP]: 'onap' } } });
+    const s = x.open(shard);
+    tell(shard, s);
+    s.durable('system', shard.logs.system.end, 1);
+    await until(() => s.drained(), 'all to be dealt with');
+    const [only, ...more] = kafka.all('tidegate.snmp.trap.v1');
+    expect(more).toEqual([]);
+    expect(JSON.parse(only.value)['notify OID']).toBe('.1.3.6.1.6.3.1.1.5.3');
+    expect([only.key, only.id]).toEqual(['k', 'id1']);
+    expect(kafka.all('tidegate.system.v1').map((r) => r.value)).toEqual(['{"kind":"gap"}']);
+    expect(quarantined.map((q) => q.record.value.toString())).toEqual([trap(5000)]);
   });
 
   it('an answer that was lost makes no duplicate while the producer id lives', async () => {

@@ -1,10 +1,11 @@
 /** Events as lines of a file that rotates. Not durable: it begins with the present, and what cannot be written is counted, never waited for. */
+import { resolve } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import { lineOf } from '../../event/projections/index.ts';
 import { Follower } from '../follower.ts';
 import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
-import type { FileConfig } from './config.ts';
+import { FILES_DIR, type FileConfig } from './config.ts';
 import { insert, RotatingFile } from './rotating.ts';
 
 export interface FileOptions {
@@ -30,7 +31,7 @@ export class FileExporter implements Exporter {
     this.o = o;
     this.name = o.name;
     const { config, node } = o;
-    this.file = new RotatingFile(insert(config.path, `-${o.worker}`), config.rotate);
+    this.file = new RotatingFile(insert(resolve(FILES_DIR, config.path), `-${o.worker}`), config.rotate);
     this.follower = new Follower({
       render: (r, sec, nsec) => lineOf(config.format, r, sec, nsec, node),
       take: (text, events) => this.write(text, events),

@@ -1,6 +1,7 @@
 /** `export.kafka` of the configuration file. */
 import { z } from 'zod';
 import { durationOr, sizeOr } from '../../config/fields.ts';
+import { FORMATS } from '../../event/projections/index.ts';
 import { EVENT_TYPES, type EventType } from '../../event/types.ts';
 import { parseBroker, SASL_MECHANISMS } from './client.ts';
 import { COMPRESSIONS } from './record-batch.ts';
@@ -42,6 +43,10 @@ export const kafkaConfig = z.strictObject({
   brokers: z.array(broker).min(1),
   topic_prefix: topicName.default('tidegate'),
   topics: z.partialRecord(z.enum(TYPES), topicName).default({}).meta({ description: 'other names, by event type' }),
+  formats: z
+    .partialRecord(z.enum(['snmp.trap.v1']), z.enum(FORMATS))
+    .default({})
+    .meta({ description: 'other formats than cloudevents, by event type; `audit` cannot prove anything of them' }),
   client: z.enum(['platformatic', 'kafkajs']).default('platformatic'),
   compression: z.enum(COMPRESSIONS).default('zstd'),
   tls: z.preprocess((v) => (v === true || v === null ? {} : v), tls).optional(),

@@ -2,6 +2,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import { rfc3339Micros } from '../../core/time.ts';
+import { project } from '../../event/projections/index.ts';
 import { EVENT_CLASSES, EVENT_TYPES, type EventClass, type EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
 import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
@@ -11,7 +12,7 @@ import { DeadLetters, dlqRecord } from './dlq.ts';
 import { type ClientError, meaningOf, type ProblemText, problemText, unreachableText } from './errors.ts';
 import { credentialFiles, FileWatch } from './files.ts';
 import { HeaderTemplates } from './headers.ts';
-import { DEFAULT_LIMITS, type LaneLimits, type LanesState } from './lane.ts';
+import { DEFAULT_LIMITS, type LaneLimits, type LanesOptions, type LanesState } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { makeClient } from './make-client.ts';
 import { Producer, type SendResult } from './producer.ts';
@@ -67,7 +68,7 @@ export class KafkaExporter implements Exporter {
     this.o = o;
     this.name = o.name;
     const { config } = o;
-    this.encoder = new BatchEncoder(new HeaderTemplates(o.node), config.compression);
+    this.encoder = new BatchEncoder(new HeaderTemplates(o.node, config.formats), config.compression);
     const topics = EVENT_TYPES.map((t) => topicOf(config, t.type));
     this.client = new RebuildableClient(() => makeClient(`${o.node}-${o.worker}`, config, o.client));
     this.producer = new Producer({
@@ -160,6 +161,7 @@ export class KafkaExporter implements Exporter {
       limits,
       topicOf: (type) => topicOf(config, type),
       sizeOf: (r) => this.encoder.sizeOf(r),
+      convert: this.converter(),
       open: () => logs.open(cls),
       end: logs.end(cls),
       state,
@@ -185,6 +187,16 @@ export class KafkaExporter implements Exporter {
     });
   }
 
+  /** What turns events into the configured formats; undefined where all stay as they are. */
+  private converter(): LanesOptions['convert'] {
+    const format = this.o.config.formats['snmp.trap.v1'] ?? 'cloudevents';
+    if (format === 'cloudevents') return undefined;
+    return (r, sec, nsec) => {
+      const text = project(format, r, sec, nsec);
+      return text === undefined ? undefined : { ...r, value: Buffer.from(text, 'utf8') };
+    };
+  }
+
   private setAside(
     cls: EventClass,
     records: readonly PendingRecord[],
@@ -195,9 +207,18 @@ export class KafkaExporter implements Exporter {
     const { quarantine, log } = this.o;
     const at = this.now();
     const error = `${meaningOf(r.code).name}${r.message ? `: ${r.message}` : ''}`;
-    const entries = records.map(({ record, sec, nsec }) => ({ record, sec, nsec, topic, partition, error, at }));
+    const entries = records.map(({ record, original, sec, nsec }) => ({
+      record: original ?? record,
+      sec,
+      nsec,
+      topic,
+      partition,
+      error,
+      at,
+    }));
     if (!this.guarded(() => quarantine.put(entries))) return false;
-    for (const { record, sec, nsec, position } of records) {
+    for (const { record: sent, original, sec, nsec, position } of records) {
+      const record = original ?? sent;
       this.countQuarantined(COLLECTOR.get(record.type) ?? 'system', 1);
       // A notice about a notice would never end.
       if (record.type === 'dlq.v1') continue;

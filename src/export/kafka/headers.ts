@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { kafkaHeaders } from '../../event/envelope.ts';
+import { type Format, mediaType } from '../../event/projections/index.ts';
 import type { EventRecord } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 
@@ -34,9 +35,14 @@ function sized(text: string): Buffer {
   return Buffer.concat([lengthBytes(b.length), b]);
 }
 
-function build(type: EventType, node: string): HeaderTemplate {
+function build(type: EventType, node: string, format: Format): HeaderTemplate {
   const sample: EventRecord = { type, flags: 0, subject: '', key: EMPTY, id: '', value: EMPTY };
   const headers = kafkaHeaders(sample, 0, 0, node);
+  if (format !== 'cloudevents')
+    for (const h of headers) {
+      if (h[0] === 'ce_dataschema') h[1] = `urn:tidegate:format:${format}`;
+      else if (h[0] === 'content-type') h[1] = mediaType(format);
+    }
   const parts: Buffer[][] = [[]];
   const order: string[] = [];
   for (const [name, value] of headers) {
@@ -51,19 +57,25 @@ function build(type: EventType, node: string): HeaderTemplate {
   return { count: headers.length, parts: joined, size: joined.reduce((n, p) => n + p.length, 0) };
 }
 
+/** Formats other than cloudevents. */
+export type Formats = Partial<Record<EventType, Format>>;
+
 /** Templates of one node. */
 export class HeaderTemplates {
   private readonly node: string;
   private readonly byType = new Map<EventType, HeaderTemplate>();
 
-  constructor(node: string) {
+  private readonly formats: Formats;
+
+  constructor(node: string, formats: Formats = {}) {
     this.node = node;
+    this.formats = formats;
   }
 
   of(type: EventType): HeaderTemplate {
     let t = this.byType.get(type);
     if (!t) {
-      t = build(type, this.node);
+      t = build(type, this.node, this.formats[type] ?? 'cloudevents');
       this.byType.set(type, t);
     }
     return t;

@@ -50,6 +50,8 @@ export interface LanesOptions {
   limits: LaneLimits;
   topicOf: (type: EventType) => string;
   sizeOf: (r: EventRecord) => number;
+  /** Another format of it; undefined: as it is. */
+  convert?: (r: EventRecord, sec: number, nsec: number) => EventRecord | undefined;
   open: () => RecordSource;
   end: Position | 'all';
   state: LanesState | undefined;

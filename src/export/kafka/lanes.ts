@@ -259,30 +259,33 @@ export class Lanes {
   /** Puts one event into its queue. False where it has to wait outside. */
   private deal(lane: Lane, r: SpooledRecord): boolean {
     const { o } = this;
-    const record = decodeRecord(r.payload);
-    if (!record) return lane !== this.main || o.onUndecodable(r);
-    if (lane.filter && !matches(lane.filter, record)) return true;
-    const owner = this.ownerOf(lane, record);
+    const spooled = decodeRecord(r.payload);
+    if (!spooled) return lane !== this.main || o.onUndecodable(r);
+    if (lane.filter && !matches(lane.filter, spooled)) return true;
+    const owner = this.ownerOf(lane, spooled);
     if (owner !== lane) {
       if (lane === this.main) owner.backlog++;
       return true;
     }
-    const topic = o.topicOf(record.type);
+    const topic = o.topicOf(spooled.type);
     const info = o.producer.topic(topic);
     if (!info) return false;
     let partition = -1;
     if (info.error === 0) {
       const count = info.leaders.length;
-      if (lane.counts.get(record.type) !== count) {
+      if (lane.counts.get(spooled.type) !== count) {
         // Another number of partitions: a key may have moved, so what was dealt out before goes first.
-        if (lane.outstanding(record.type)) return false;
-        lane.counts.set(record.type, count);
+        if (lane.outstanding(spooled.type)) return false;
+        lane.counts.set(spooled.type, count);
       }
-      partition = partitionFor(record.key, count);
+      partition = partitionFor(spooled.key, count);
     }
-    const q = this.queue(lane, record.type, topic, partition);
+    const q = this.queue(lane, spooled.type, topic, partition);
     const { sec, nsec, seq, boot, position } = r;
-    const pending = { record, sec, nsec, seq, boot, position, size: o.sizeOf(record) };
+    const converted = o.convert?.(spooled, sec, nsec);
+    const record = converted ?? spooled;
+    const original = converted && spooled;
+    const pending = { record, original, sec, nsec, seq, boot, position, size: o.sizeOf(record) };
     q.push(pending);
     lane.bytes += pending.size;
     if (partition >= 0) {

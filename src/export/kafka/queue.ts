@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { Backoff } from '../../core/backoff.ts';
 import type { TimerHandle } from '../../core/clock.ts';
+import type { EventRecord } from '../../event/record.ts';
 import { FLAG_WANTS_EXPORTED } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
@@ -10,6 +11,8 @@ import type { OutBatch } from './producer.ts';
 import type { BatchRecord } from './record-batch.ts';
 
 export interface PendingRecord extends BatchRecord {
+  /** As it was spooled, where `record` has it in another format. */
+  original?: EventRecord;
   seq: number;
   boot: number;
   position: Position;
@@ -113,11 +116,20 @@ export class PartitionQueue {
       // The batch shares these objects: they are changed in place.
       const copy = detached(before);
       before.record = copy.record;
+      before.original = copy.original;
     }
   }
 }
 
 function detached(r: PendingRecord): PendingRecord {
-  const { record } = r;
-  return { ...r, record: { ...record, key: Buffer.from(record.key), value: Buffer.from(record.value) } };
+  const copy: PendingRecord = { ...r, record: own(r.record) };
+  if (r.original) copy.original = own(r.original);
+  return copy;
+}
+
+function own(r: EventRecord): EventRecord {
+  const copy: EventRecord = { ...r, key: Buffer.from(r.key), value: Buffer.from(r.value) };
+  // A datagram is not for Kafka.
+  delete copy.raw;
+  return copy;
 }

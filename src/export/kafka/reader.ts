@@ -2,9 +2,10 @@
  * Reads topics from their beginning to where they end when it begins: what `audit --kafka` works on. Partition by partition and without a
  * consumer group: one that cannot be read is named, and the others are read all the same.
  */
+import type { EventType } from '../../event/types.ts';
 import { Audit, type AuditReport, type Unread } from '../audit.ts';
 import type { BrokerAddress, KafkaFetcher } from './client.ts';
-import type { KafkaConfig } from './config.ts';
+import { type KafkaConfig, topicOf } from './config.ts';
 import { meaningOf, unreachableText } from './errors.ts';
 import { toClientError } from './failure.ts';
 import { kafkaFetcher } from './kafkajs.ts';
@@ -118,5 +119,11 @@ function reasonOf(code: number): string {
 export async function auditKafka(config: KafkaConfig): Promise<AuditReport> {
   const audit = new Audit();
   const unread = await readTopics(config, [...wantedTopics(config).keys()], (r) => audit.add(r));
+  for (const [type, format] of Object.entries(config.formats))
+    if (format !== 'cloudevents')
+      unread.push({
+        topic: topicOf(config, type as EventType),
+        reason: `its events have the format ${format}, which does not say their coordinates`,
+      });
   return audit.report(unread);
 }

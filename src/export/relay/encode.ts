@@ -57,7 +57,7 @@ export function v2VarBinds(d: TrapData, mark: string): VarBindInput[] {
     if (v.oid === SNMP_TRAP_ENTERPRISE) enterprise = true;
     out.push(input(v));
   }
-  const agent = d.agent_address ?? ipv4(d.source.address);
+  const agent = d.agent_address ?? d.trap_address ?? ipv4(d.source.address);
   if (!address && agent !== undefined) out.push({ oid: SNMP_TRAP_ADDRESS, type: 'ip-address', value: agent });
   if (!enterprise && d.version === 'v1' && d.enterprise_oid !== undefined)
     out.push({ oid: SNMP_TRAP_ENTERPRISE, type: 'oid', value: d.enterprise_oid });
@@ -84,7 +84,7 @@ export function encodeV1(d: TrapData, community: string, mark: string): { messag
     pdu: 'trap-v1',
     community,
     enterprise: d.version === 'v1' && d.enterprise_oid !== undefined ? d.enterprise_oid : enterprise,
-    agentAddress: d.agent_address ?? ipv4(d.source.address) ?? '0.0.0.0',
+    agentAddress: d.agent_address ?? d.trap_address ?? ipv4(d.source.address) ?? '0.0.0.0',
     genericTrap: generic,
     specificTrap: specific | 0,
     timestamp: d.uptime_ticks ?? 0,
