@@ -69,6 +69,7 @@ const linkDown = Array.from({ length: 500 }, (_, i) => ({
   trapOid: '1.3.6.1.6.3.1.1.5.3',
   uptime: i,
   agentAddress: undefined,
+  trapAddress: undefined,
   enterprise: undefined,
   varbinds: [
     int(`1.3.6.1.2.1.2.2.1.1.${i}`, i),

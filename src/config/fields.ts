@@ -66,6 +66,8 @@ export const listener = z.union([
       port,
       network: z.string().optional(),
       ack: z.enum(['auto', 'spool', 'export']).optional(),
+      allow: z.array(cidr).min(1).optional(),
+      deny: z.array(cidr).min(1).optional(),
     })
     .refine((l) => (l.address === undefined) !== (l.vip === undefined), 'exactly one of address and vip')
     .transform((l) => l as ListenerConfig),
@@ -77,4 +79,7 @@ export interface ListenerConfig {
   port: number;
   network?: string;
   ack?: 'auto' | 'spool' | 'export';
+  /** Source prefixes that may, and may not, send or connect to this listener. */
+  allow?: string[];
+  deny?: string[];
 }

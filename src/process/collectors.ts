@@ -7,10 +7,12 @@ import { GnmiCollector } from '../collectors/gnmi/collector.ts';
 import { type BoundTrapSocket, SnmpTrapCollector } from '../collectors/snmp-trap/collector.ts';
 import type { Meaning } from '../collectors/snmp-trap/meaning.ts';
 import type { Config } from '../config/schema.ts';
+import { parseIp } from '../core/ip.ts';
+import { aclOf, type SourceAcl } from '../core/source-acl.ts';
 import { dialGrpc } from '../net/grpc.ts';
 import { loadNative } from '../net/native.ts';
 import { openTcpListener } from '../net/tcp.ts';
-import type { TcpListener, UdpSocket } from '../net/types.ts';
+import type { Connection, TcpListener, UdpSocket } from '../net/types.ts';
 import { openUdpSocket, type UdpDriver } from '../net/udp.ts';
 import type { Listen } from './messages.ts';
 
@@ -58,13 +60,18 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
     if (l.kind === 'udp') {
       const socket = opened.value as UdpDriver;
       if (vip !== undefined) watchUdp(socket, () => o.onPacket(vip));
-      udp.snmp_trap.push({ spec: l.spec, socket, ack: l.ack, countedDrops: l.countedDrops });
+      udp.snmp_trap.push({ spec: l.spec, socket, ack: l.ack, acl: l.acl, countedDrops: l.countedDrops });
       sockets[i] = socket;
     } else {
       const listener = opened.value as TcpListener;
       if (vip !== undefined) watchTcp(listener, () => o.onPacket(vip));
+      const acl = aclOf(l.acl);
+      if (acl !== undefined) guardTcp(listener, acl, (c) => refuseSource(l, c));
       tcp[l.collector as 'bmp' | 'bgp'].push({ spec: l.spec, listener });
     }
+  }
+  function refuseSource(l: Listen, c: Connection): void {
+    context.refusals.refuse(l.collector, l.spec.network, c.remoteAddress, 'source-denied');
   }
   const named: [string, Collector][] = [];
   const { snmp_trap, bmp, bgp, gnmi } = config.collectors;
@@ -104,6 +111,21 @@ function watchUdp(socket: UdpSocket, seen: () => void): void {
       if (count > 0) seen();
       return onBatch(batch, count);
     }, onGivenUp);
+}
+
+/** Closes a connection of a source that may not connect, before anything of it is read. */
+function guardTcp(listener: TcpListener, acl: SourceAcl, refused: (c: Connection) => void): void {
+  const start = listener.start.bind(listener);
+  listener.start = (onConnection) =>
+    start((c) => {
+      const source = parseIp(c.remoteAddress);
+      if (source !== undefined && acl.allows(source)) {
+        onConnection(c);
+        return;
+      }
+      refused(c);
+      c.destroy();
+    });
 }
 
 /** Streams are in use while they deliver. */

@@ -30,6 +30,7 @@ function expand(config: Config, collector: Listen['collector'], l: ListenerConfi
       kind: KIND[collector],
       vip,
       ack: l.ack,
+      acl: l.allow === undefined && l.deny === undefined ? undefined : { allow: l.allow, deny: l.deny },
       spec: { network, address, port: l.port, device, freebind: vip !== undefined },
     };
   });

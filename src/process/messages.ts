@@ -3,6 +3,7 @@
  * a Unix socket with one JSON object a line, so that the lease does not depend on the supervisor's loop and works across containers.
  */
 import type { Config } from '../config/schema.ts';
+import type { AclConfig } from '../core/source-acl.ts';
 import type { EventClass } from '../event/types.ts';
 import type { ExporterProgress } from '../export/types.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
@@ -21,6 +22,8 @@ export interface Listen {
   vip?: string;
   /** Per-listener acknowledgement mode. */
   ack?: 'auto' | 'spool' | 'export';
+  /** Who may send or connect to this listener; absent: any source. */
+  acl?: AclConfig;
   /** Kernel drops of this worker's socket that an earlier worker of the same index counted. */
   countedDrops?: number;
 }

@@ -56,6 +56,19 @@ export const REFUSAL_CODES = {
     reason: 'the community is known, but not from this source address',
     fix: 'add the source’s prefix to `from` of the community',
   },
+  'source-denied': {
+    reason: 'the source address may not send here: nothing of it was decoded',
+    fix: 'correct `allow` and `deny` of the collector, and of the listener: the longest prefix decides',
+  },
+  'rate-limit': {
+    reason:
+      'this source sends more than collectors.snmp_trap.rate_limit.per_source; system.v1 (kind gap) says how many and of what',
+    fix: 'find out what the device repeats; raise per_source or burst where it is meant',
+  },
+  'rate-limit-total': {
+    reason: 'all sources together send more than collectors.snmp_trap.rate_limit.total',
+    fix: 'see security.v1 and system.v1 for who sends most; raise total where the node can take it',
+  },
   'pdu-type': {
     reason: 'an SNMP message that is neither a trap nor an inform',
     fix: 'point only notifications at this port',

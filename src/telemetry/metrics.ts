@@ -28,6 +28,16 @@ export const METRICS = {
     help: 'Retries of an inform in flight or answered: not spooled again',
     labels: ['collector'],
   },
+  tidegate_suppressed_total: {
+    type: 'counter',
+    help: 'Notifications equal to one a moment ago (dedup): counted in a summary, not an event each',
+    labels: ['collector'],
+  },
+  tidegate_kernel_losses_total: {
+    type: 'counter',
+    help: 'What the host lost before any socket, since start: network interfaces, UDP, reassembly; of all programs in this network namespace',
+    labels: ['counter'],
+  },
   tidegate_backpressure_seconds_total: {
     type: 'counter',
     help: 'Time in which stream sockets were paused because too much waited for fdatasync',

@@ -54,6 +54,8 @@ export interface Notification {
   uptime: number | undefined;
   /** Absent where it is 0.0.0.0: the agent does not know, or a translator hides it. */
   agentAddress: string | undefined;
+  /** snmpTrapAddress.0 as a proxy puts it (RFC 3584); absent where there is none, or 0.0.0.0. */
+  trapAddress: string | undefined;
   enterprise: string | undefined;
   varbinds: VarBind[];
 }
@@ -64,6 +66,7 @@ export function notificationOf(pdu: Pdu | TrapV1Pdu): Notification | undefined {
     trapOid: '',
     uptime: undefined,
     agentAddress: undefined,
+    trapAddress: undefined,
     enterprise: undefined,
     varbinds: [],
   };
@@ -86,9 +89,10 @@ export function notificationOf(pdu: Pdu | TrapV1Pdu): Notification | undefined {
       continue;
     }
     if (v.oid === SNMP_TRAP_ENTERPRISE && v.type === 'oid') n.enterprise = v.value as string;
-    else if (v.oid === SNMP_TRAP_ADDRESS && v.type === 'ip-address') n.agentAddress = v.value as string;
+    else if (v.oid === SNMP_TRAP_ADDRESS && v.type === 'ip-address') n.trapAddress = v.value as string;
     n.varbinds.push(v);
   }
   if (n.agentAddress === '0.0.0.0') n.agentAddress = undefined;
+  if (n.trapAddress === '0.0.0.0') n.trapAddress = undefined;
   return n.trapOid === '' ? undefined : n;
 }

@@ -1,8 +1,8 @@
 /**
  * The SNMP notification receiver of one worker: datagrams in, events and Responses out.
  *
- *   datagram ─► envelope ─► access ─► PDU ─► notification ─► (inform machine) ─► event
- *           └─► USM (v3) ──────────────┘
+ *   datagram ─► prefixes, rate limit ─► envelope ─► access ─► PDU ─► notification ─► (inform machine) ─► event
+ *                                    └─► USM (v3) ──────────────┘
  */
 import { Buffer } from 'node:buffer';
 import { decodeEnvelope, decodePdu } from '../../codec/snmp/decode.ts';
@@ -14,6 +14,7 @@ import type { TimerHandle } from '../../core/clock.ts';
 import { shortHash } from '../../core/hash.ts';
 import { formatEndpoint, formatIp } from '../../core/ip.ts';
 import { isDecodeError } from '../../core/result.ts';
+import { type AclConfig, aclOf, type SourceAcl } from '../../core/source-acl.ts';
 import { rfc3339 } from '../../core/time.ts';
 import type { Receipt } from '../../event/types.ts';
 import type { Datagram } from '../../net/types.ts';
@@ -22,6 +23,7 @@ import type { Handle, Histogram } from '../../telemetry/registry.ts';
 import type { BoundUdp, Collector, CollectorContext } from '../collector.ts';
 import { Access } from './access.ts';
 import type { AckMode, SnmpTrapConfig } from './config.ts';
+import { Guard } from './guard.ts';
 import { type InformEffect, type InformInput, InformMachine } from './machine.ts';
 import { type Meaning, meaningOf } from './meaning.ts';
 import { informId, normalise, type Origin, type Spoken, V1, V2C } from './normalise.ts';
@@ -35,12 +37,15 @@ export interface BoundTrapSocket extends BoundUdp {
   ack?: AckMode;
   /** Kernel drops of this socket that were counted before (by a worker that had it earlier). Default 0. */
   countedDrops?: number;
+  /** Who may send to this listener; absent: any source. */
+  acl?: AclConfig;
 }
 
 interface Listener {
   bound: BoundTrapSocket;
   network: string;
   sources: SourceTable;
+  acl: SourceAcl | undefined;
   dropsSeen: number;
   /** Drops not yet said in an event, and since when (UTC ms). */
   dropsUnsaid: number;
@@ -84,6 +89,7 @@ export class SnmpTrapCollector implements Collector {
   private access: Access;
   private readonly machine: InformMachine;
   private readonly usm: Usm;
+  private readonly guard: Guard;
   private readonly pending = new Map<string, Pending>();
   private readonly received: Handle;
   private readonly repeated: Handle;
@@ -111,6 +117,7 @@ export class SnmpTrapCollector implements Collector {
     this.access = new Access(config.communities);
     this.machine = new InformMachine(limitsOf(config));
     this.usm = new Usm(config, ctx);
+    this.guard = new Guard(config, ctx, (id, kind) => this.inform({ kind, id }));
     const tables = new Map<string, SourceTable>();
     this.listeners = sockets.map((bound) => {
       const network = bound.spec.network;
@@ -120,6 +127,7 @@ export class SnmpTrapCollector implements Collector {
         bound,
         network,
         sources,
+        acl: aclOf(bound.acl),
         dropsSeen: bound.countedDrops ?? 0,
         dropsUnsaid: 0,
         saidAt: ctx.clock.wallMs(),
@@ -157,6 +165,7 @@ export class SnmpTrapCollector implements Collector {
     this.config = config;
     this.access = new Access(config.communities);
     this.usm.configure(config);
+    this.guard.configure(config);
     this.inform({ kind: 'limits', ...limitsOf(config) });
   }
 
@@ -178,6 +187,7 @@ export class SnmpTrapCollector implements Collector {
     if (this.stopped) return;
     this.stopped = true;
     this.usm.stop();
+    this.guard.stop();
     this.countDrops(true);
     if (this.dropTimer) this.ctx.clock.clearTimeout(this.dropTimer);
     if (this.wakeTimer) this.ctx.clock.clearTimeout(this.wakeTimer);
@@ -213,6 +223,11 @@ export class SnmpTrapCollector implements Collector {
 
   private receive(l: Listener, d: Datagram): void {
     this.received.value++;
+    const barred = this.guard.deny(l.acl, l.network, d.source, d.data);
+    if (barred !== undefined) {
+      this.refuse(l, d, barred);
+      return;
+    }
     if (looksLikeV3(d.data)) {
       this.receiveV3(l, d);
       return;
@@ -243,7 +258,7 @@ export class SnmpTrapCollector implements Collector {
       this.refuse(l, d, 'value', 'no snmpTrapOID.0');
       return;
     }
-    const origin = this.origin(l, d);
+    const origin = this.origin(l, d, notification);
     if (pdu.pdu === 'inform') {
       const answer = (): (() => Buffer) => {
         const response = responseTo(d.data, envelope, pdu);
@@ -254,13 +269,20 @@ export class SnmpTrapCollector implements Collector {
       const spoken = envelope.version === 'v1' ? V1 : V2C;
       const draft = normalise(d.data, spoken, 'trap', notification, origin, this.meaning);
       draft.raw = d.data;
-      this.ctx.pipeline.emit(draft);
+      this.guard.emit(draft, d.data, notification.varbinds);
     }
   }
 
-  private origin(l: Listener, d: Datagram): Origin {
+  /** The device is the one that sent the datagram, or, of a trusted relay, the one it names. */
+  private origin(l: Listener, d: Datagram, n: Notification): Origin {
     const { address, device } = l.sources.find(d.source);
-    return { network: l.network, address, port: d.sourcePort, sec: d.sec, nsec: d.nsec, device };
+    const origin: Origin = { network: l.network, address, port: d.sourcePort, sec: d.sec, nsec: d.nsec, device };
+    const said = n.trapAddress ?? n.agentAddress;
+    if (said !== undefined && this.guard.trusts(d.source)) {
+      origin.device = this.ctx.inventory.resolve({ network: l.network, address: said });
+      origin.addressFrom = n.trapAddress === undefined ? 'agent_address' : 'trap_address';
+    }
+    return origin;
   }
 
   private receiveV3(l: Listener, d: Datagram): void {
@@ -277,7 +299,7 @@ export class SnmpTrapCollector implements Collector {
           continue;
         }
         const spoken = spokenOf(e);
-        const origin = this.origin(l, d);
+        const origin = this.origin(l, d, notification);
         // An engine id is believed where it is authenticated.
         if (spoken.engineId !== undefined && e.level !== 'noAuthNoPriv')
           origin.device = this.ctx.inventory.resolve({
@@ -290,7 +312,7 @@ export class SnmpTrapCollector implements Collector {
         else {
           const draft = normalise(bytes, spoken, 'trap', notification, origin, this.meaning);
           draft.raw = d.data;
-          this.ctx.pipeline.emit(draft);
+          this.guard.emit(draft, bytes, notification.varbinds);
         }
       }
     }
@@ -318,7 +340,7 @@ export class SnmpTrapCollector implements Collector {
           const draft = normalise(i.bytes, i.spoken, 'inform', i.notification, i.origin, this.meaning);
           draft.id = id;
           draft.raw = d.data;
-          const taken = this.ctx.pipeline.emit(draft, receipt);
+          const taken = this.guard.emit(draft, i.bytes, i.notification.varbinds, receipt);
           if (!taken) this.inform({ kind: 'shed', id });
           break;
         }

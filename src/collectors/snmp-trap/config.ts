@@ -1,6 +1,7 @@
 /** `collectors.snmp_trap` of the configuration file. */
 import { z } from 'zod';
 import { cidr, durationOr, listener, sizeOr } from '../../config/fields.ts';
+import { accessConfig } from './access-config.ts';
 import { usmConfig } from './usm-config.ts';
 
 const community = z.strictObject({
@@ -15,6 +16,7 @@ const community = z.strictObject({
 export const snmpTrapConfig = z.strictObject({
   listen: z.array(listener).min(1).prefault(['127.0.0.1:1162']),
   communities: z.array(community).default([]),
+  ...accessConfig,
   ...usmConfig,
   ack: z
     .enum(['auto', 'spool', 'export'])

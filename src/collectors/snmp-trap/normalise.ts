@@ -1,6 +1,6 @@
 /** Notification → the `data` of snmp.trap.v1, the content id, and the id of an inform. */
 import { Buffer } from 'node:buffer';
-import type { Pdu, VarBind } from '../../codec/snmp/message.ts';
+import type { Pdu } from '../../codec/snmp/message.ts';
 import type { RenderedVarBind } from '../../codec/snmp/render.ts';
 import { type Notification, SNMP_TRAP_COMMUNITY } from '../../codec/snmp/rfc3584.ts';
 import { shortHash } from '../../core/hash.ts';
@@ -19,6 +19,8 @@ export interface Origin {
   sec: number;
   nsec: number;
   device: Device;
+  /** Default `source`. */
+  addressFrom?: SnmpTrapData['address_from'];
 }
 
 /** The type's own fields; see config/schemas/snmp.trap.v1.json. Undefined ones are left out. */
@@ -26,6 +28,9 @@ export interface SnmpTrapData {
   version: Spoken['version'];
   pdu: 'trap' | 'inform';
   source: { address: string; port: number };
+  /** Which address named the device: the datagram's, or, of a trusted relay, what it says. */
+  address_from: 'source' | 'agent_address' | 'trap_address';
+  trap_address: string | undefined;
   agent_address: string | undefined;
   engine_id: string | undefined;
   security: Spoken['security'];
@@ -68,6 +73,8 @@ export function normalise(
     version: spoken.version,
     pdu,
     source: { address: origin.address, port: origin.port },
+    address_from: origin.addressFrom ?? 'source',
+    trap_address: n.trapAddress,
     agent_address: n.agentAddress,
     engine_id: spoken.engineId,
     security: spoken.security,
@@ -103,6 +110,21 @@ function contentId(buf: Buffer, n: Notification, deviceId: string): string {
   return shortHash(scratch.subarray(0, copyVarBinds(buf, n.varbinds, at)));
 }
 
+/** Hash of what is said, without the uptime: equal for a notification that is sent again and again. */
+export function notificationKey(
+  buf: Buffer,
+  data: SnmpTrapData,
+  deviceId: string,
+  varbinds: readonly { start: number; end: number }[],
+): string {
+  const who = `${data.security.user ?? ''}\n${data.engine_id ?? ''}\n${data.context ?? ''}`;
+  const at = begin(
+    `${deviceId}\n${data.trap_oid}\n${data.agent_address ?? ''}\n${data.enterprise_oid ?? ''}\n${who}\n`,
+    buf.length,
+  );
+  return shortHash(scratch.subarray(0, copyVarBinds(buf, varbinds, at)));
+}
+
 /** Writes the head of a hash's input and returns its length; there is room for `more` bytes behind it. */
 function begin(head: string, more: number): number {
   const need = head.length * 3 + more;
@@ -111,7 +133,7 @@ function begin(head: string, more: number): number {
 }
 
 /** Copies encoded varbinds, neighbours in one piece; returns the end. */
-function copyVarBinds(buf: Buffer, varbinds: readonly VarBind[], to: number): number {
+function copyVarBinds(buf: Buffer, varbinds: readonly { start: number; end: number }[], to: number): number {
   let at = to;
   for (let i = 0; i < varbinds.length; ) {
     const start = varbinds[i].start;

@@ -29,7 +29,7 @@ export function onap(e: TrapEvent): string {
   const d = e.data;
   const arrived = Math.round(e.sec + e.nsec / 1e9);
   const source = d.source.address;
-  const agent = d.agent_address ?? source;
+  const agent = d.agent_address ?? d.trap_address ?? source;
   const nameOf = (address: string): string => (address === source ? d.device.name : address);
   const out: Record<string, unknown> = {
     epoch_arrived: arrived,

@@ -36,7 +36,7 @@ export function otel(e: TrapEvent): string {
   put('network.peer.address', d.source.address);
   put('network.peer.port', d.source.port);
   put('network.transport', 'udp');
-  put('snmp.source.ip', d.agent_address ?? d.source.address);
+  put('snmp.source.ip', d.agent_address ?? d.trap_address ?? d.source.address);
   put('snmp.version', d.version);
   put('snmp.trap.oid', d.trap_oid);
   put('snmp.trap.name', d.trap_name);

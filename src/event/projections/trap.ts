@@ -19,6 +19,7 @@ export interface TrapData {
   pdu: 'trap' | 'inform';
   source: { address: string; port: number };
   agent_address?: string;
+  trap_address?: string;
   engine_id?: string;
   security: { user?: string; level: string };
   context?: string;

@@ -98,7 +98,7 @@ describe('a notification in the terms of v2', () => {
   it('knows no agent address where it is 0.0.0.0', () => {
     expect(notificationOf(trap({ agentAddress: '0.0.0.0' }))?.agentAddress).toBeUndefined();
     expect(notificationOf(trap())?.agentAddress).toBe('192.0.2.1');
-    expect(v2([trapOid, bind(ADDRESS, 'ip-address', '198.51.100.1')])?.agentAddress).toBe('198.51.100.1');
+    expect(v2([trapOid, bind(ADDRESS, 'ip-address', '198.51.100.1')])?.trapAddress).toBe('198.51.100.1');
   });
 
   it('never shows a community', () => {

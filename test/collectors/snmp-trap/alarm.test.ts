@@ -35,6 +35,7 @@ function notification(trap: string, values: Record<string, number | string> = {}
     trapOid: /^\d/.test(trap) ? trap : oid(trap),
     uptime: 1,
     agentAddress: undefined,
+    trapAddress: undefined,
     enterprise: undefined,
     varbinds,
   };

@@ -119,6 +119,7 @@ describe('a trap becomes an event', () => {
     const { data } = r.event(0);
     expect(data).toEqual({
       network: 'mgmt',
+      address_from: 'source',
       device: { id: 'r1', name: 'Router 1', site: 'x' },
       rx: expect.anything(),
       content_id: expect.stringMatching(/^[0-9a-f]{32}$/),
@@ -419,6 +420,7 @@ describe('configuration', () => {
     expect(snmpTrapConfig.parse({})).toEqual({
       listen: [{ address: '127.0.0.1', port: 1162 }],
       communities: [],
+      trusted_relays: [],
       engine: { boots: 1, epoch: '2026-01-01T00:00:00Z' },
       users: [],
       engines: [],
@@ -435,5 +437,138 @@ describe('configuration', () => {
     expect(says({ communities: [{ name: 'a', from: ['10.0.0.0/33'] }] })[0]).toContain('communities.0.from.0');
     expect(says({ communities: [{ name: '' }] })[0]).toContain('communities.0.name');
     expect(says({ ack: 'kafka' })[0]).toContain('ack');
+  });
+});
+
+describe('before the decoder', () => {
+  const bad = Buffer.from([0x30, 0x03, 1, 2]);
+  const unknown = buildTrap({
+    version: 'v2c',
+    community: 'x',
+    trapOid: '1.3.6.1.6.3.1.1.5.3',
+    uptime: 1,
+    varbinds: [],
+  });
+
+  it('every datagram is accepted, a duplicate, or refused with its code: exact to one', () => {
+    const r = rig({
+      ...PUBLIC,
+      deny: ['203.0.113.0/24'],
+      rate_limit: { per_source: 5, burst: 5 },
+      dedup: { window: '10s' },
+    });
+    for (let i = 0; i < 3; i++) r.from('203.0.113.7', linkDown);
+    r.from('198.51.100.2', bad);
+    r.from('198.51.100.2', unknown);
+    r.from('198.51.100.2', unknown);
+    for (let i = 0; i < 3; i++) r.from('198.51.100.3', linkDown);
+    // Five tokens: two go to others of this source, the rest beyond is refused undecoded.
+    for (let i = 0; i < 12; i++) r.from('198.51.100.4', i < 2 ? unknown : linkDown);
+    expect(r.refused()).toEqual([
+      ['203.0.113.7', 'source-denied', 3],
+      ['198.51.100.2', 'truncated', 1],
+      ['198.51.100.2', 'unknown-community', 2],
+      ['198.51.100.4', 'unknown-community', 2],
+      ['198.51.100.4', 'rate-limit', 7],
+    ]);
+    expect(r.emitted).toHaveLength(2);
+    expect(r.count('tidegate_suppressed_total', 'collector="snmp_trap"')).toBe(4);
+    expect(r.count('tidegate_received_total', 'collector="snmp_trap"')).toBe(3 + 3 + 3 + 12);
+    r.clock.advance(10_000);
+    const said = r.emitted.slice(2).map((_, i) => r.event(i + 2).data);
+    expect(said).toHaveLength(3);
+    expect(said).toContainEqual(
+      expect.objectContaining({
+        kind: 'gap',
+        reason: 'rate-limit',
+        count: 7,
+        source: { address: '198.51.100.4' },
+        of: [{ trap_oid: '1.3.6.1.6.3.1.1.5.3', count: 7 }],
+      }),
+    );
+    expect(said.filter((d) => d.kind === 'duplicates').map((d) => d.count)).toEqual([2, 2]);
+  });
+
+  it('a flood of refused datagrams does not take from who stays within the limits', () => {
+    const r = rig({ ...PUBLIC, rate_limit: { per_source: 100, burst: 100, sources: 1000 } });
+    for (let i = 0; i < 50_000; i++) {
+      r.from(i % 2 ? '192.0.2.66' : `100.${i & 127}.${(i >> 7) & 255}.1`, i % 3 ? unknown : bad);
+      if (i % 500 === 0) r.from('198.51.100.1', linkDown);
+    }
+    expect(r.emitted).toHaveLength(100);
+    const codes = ['rate-limit', 'truncated', 'unknown-community'];
+    const counted = codes.map((code) => r.count('tidegate_refused_total', `code="${code}",collector="snmp_trap"`));
+    expect(counted.reduce((a, b) => a + b)).toBe(50_000);
+    // The list for `explain` is bounded; counters are not.
+    expect(r.refused().length).toBeLessThanOrEqual(10_000);
+  });
+
+  it('a listener has prefixes of its own, changed lists are taken over at once', () => {
+    const r = rig({ ...PUBLIC, allow: ['198.51.100.0/24'] });
+    r.from('192.0.2.1', linkDown);
+    expect(r.emitted).toHaveLength(0);
+    r.reconfigure({ ...PUBLIC, allow: ['192.0.2.0/24'] });
+    r.from('192.0.2.1', linkDown);
+    r.from('198.51.100.1', linkDown);
+    expect(r.emitted).toHaveLength(1);
+    expect(r.refused().map((x) => [x[0], x[1], x[2]])).toEqual([
+      ['192.0.2.1', 'source-denied', 1],
+      ['198.51.100.1', 'source-denied', 1],
+    ]);
+  });
+
+  it('informs that repeat another are answered only when that one is spooled', () => {
+    const r = rig({ ...PUBLIC, dedup: { window: '10s' } });
+    const again = Buffer.from(inform);
+    const pdu = decodePdu(again, decodeEnvelope(again) as never);
+    if (isDecodeError(pdu) || pdu.pdu === 'trap-v1') throw new Error('no inform');
+    // Another request-id: not a retry, the same said again.
+    again[pdu.errorStatusOffset - 1] ^= 1;
+    r.from('198.51.100.1', inform);
+    r.from('198.51.100.1', again);
+    expect(r.emitted).toHaveLength(1);
+    expect(r.socket.sent).toHaveLength(0);
+    r.emitted[0].receipt!.spooled!();
+    expect(r.socket.sent).toHaveLength(2);
+    const third = Buffer.from(again);
+    third[pdu.errorStatusOffset - 1] ^= 2;
+    r.from('198.51.100.1', third);
+    expect([r.emitted.length, r.socket.sent.length]).toEqual([1, 3]);
+  });
+});
+
+describe('trusted relays', () => {
+  const v1 = buildTrap({
+    version: 'v1',
+    community: 'public',
+    trapOid: '1.3.6.1.6.3.1.1.5.3',
+    uptime: 1,
+    varbinds: [],
+    agentAddress: '198.51.100.1',
+  });
+  const v2 = buildTrap({
+    version: 'v2c',
+    community: 'public',
+    trapOid: '1.3.6.1.6.3.1.1.5.3',
+    uptime: 1,
+    varbinds: [{ oid: '1.3.6.1.6.3.18.1.3.0', type: 'ip-address', value: '198.51.100.1' }],
+  });
+
+  it('what they say names the device; of others it is only kept', () => {
+    const r = rig({ ...PUBLIC, trusted_relays: ['192.0.2.0/24'] });
+    r.from('192.0.2.5', v1);
+    r.from('192.0.2.5', v2);
+    r.from('203.0.113.5', v1);
+    r.from('203.0.113.5', v2);
+    const seen = [0, 1, 2, 3].map((i) => {
+      const { data } = r.event(i);
+      return [(data.device as { id: string }).id, data.address_from, data.agent_address, data.trap_address];
+    });
+    expect(seen).toEqual([
+      ['r1', 'agent_address', '198.51.100.1', undefined],
+      ['r1', 'trap_address', undefined, '198.51.100.1'],
+      ['mgmt|203.0.113.5', 'source', '198.51.100.1', undefined],
+      ['mgmt|203.0.113.5', 'source', undefined, '198.51.100.1'],
+    ]);
   });
 });
