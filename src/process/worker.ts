@@ -46,6 +46,7 @@ import type {
   WorkerStatus,
 } from './messages.ts';
 import { dropTo } from './privileges.ts';
+import { SecurityStream } from './security.ts';
 import { TapPump } from './tap-pump.ts';
 
 /** How long a worker without a supervisor tries to make durable what it received. */
@@ -69,6 +70,7 @@ export class Worker {
   private collectors!: BuiltCollectors;
   private health!: HealthMeter;
   private lease!: LeaseChannel;
+  private security!: SecurityStream;
   private readonly tapPump: TapPump;
   private readonly vips: Record<string, number> = {};
   /** Resolves when `stop` has done its work. */
@@ -182,6 +184,13 @@ export class Worker {
       },
       nowMs: () => clock.nowMs(),
     });
+    this.security = new SecurityStream({
+      clock,
+      tally: this.refusals.tally,
+      inventory: this.inventory,
+      worker: init.index,
+      emit: (draft) => this.pipeline.emit(draft),
+    });
     this.exports.start({
       init,
       boot: this.spool.boot,
@@ -253,6 +262,7 @@ export class Worker {
     if (this.reading || this.stopping) return;
     this.reading = true;
     for (const c of this.collectors.list) c.start();
+    this.security.start();
     this.manifests.start();
     this.manifests
       .recover(this.log)
@@ -358,6 +368,7 @@ export class Worker {
     for (const c of this.collectors.list) c.quiesce();
     await Promise.all(this.collectors.list.map((c) => c.stop()));
     this.collectors.close();
+    this.security.stop();
     this.send({ kind: 'closed' });
     await this.manifests.finish();
     await this.spool.flush();

@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { CollectorName } from '../event/types.ts';
-import type { RefusalCode } from './codes.ts';
+import { type CodeText, REFUSAL_CODES, type RefusalCode } from './codes.ts';
 import type { Handle, Registry } from './registry.ts';
+import { SecurityTally } from './security.ts';
 
 export interface Refusal {
   collector: CollectorName;
@@ -26,6 +27,8 @@ export class Refusals {
   private readonly registry: Registry;
   private readonly clock: Clock;
   private readonly limit: number;
+  /** The same, by the minute, for security.v1. */
+  readonly tally = new SecurityTally();
   /** Called the first time a source is refused for a reason: the log line. */
   onFirst: (r: Refusal) => void = () => {};
 
@@ -46,6 +49,8 @@ export class Refusals {
     counter.value++;
     const key = `${network} ${source} ${counterKey}`;
     const now = this.clock.wallMs();
+    if ((REFUSAL_CODES[code] as CodeText).ordinary !== true)
+      this.tally.add({ network, collector, source, code, detail }, now);
     const known = this.bySource.get(key);
     if (known) {
       known.count++;
