@@ -1,5 +1,5 @@
 /** Events as lines of a file that rotates. Not durable: it begins with the present, and what cannot be written is counted, never waited for. */
-import { resolve } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import { lineOf } from '../../event/projections/index.ts';
@@ -31,7 +31,9 @@ export class FileExporter implements Exporter {
     this.o = o;
     this.name = o.name;
     const { config, node } = o;
-    this.file = new RotatingFile(insert(resolve(FILES_DIR, config.path), `-${o.worker}`), config.rotate);
+    // Relative, as the process stands in data_dir: its user may not look into the folders above.
+    const path = isAbsolute(config.path) ? config.path : join(FILES_DIR, config.path);
+    this.file = new RotatingFile(insert(path, `-${o.worker}`), config.rotate);
     this.follower = new Follower({
       render: (r, sec, nsec) => lineOf(config.format, r, sec, nsec, node),
       take: (text, events) => this.write(text, events),
