@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { call } from '../admin/client.ts';
 import { formatSize } from '../core/units.ts';
+import { type FunnelRow, funnelText } from '../process/funnel.ts';
 import type { WorkerStatus } from '../process/messages.ts';
 import type { MibStatus } from '../process/mibs.ts';
 import { adminSocket, type CliContext, type CommonOptions, notRunning, print } from './context.ts';
@@ -31,6 +32,7 @@ interface StatusView {
   silent: string[];
   mibs?: MibStatus;
   lb: Record<string, unknown>;
+  funnel?: FunnelRow[];
   counters: Record<string, number>;
 }
 
@@ -71,6 +73,7 @@ function statusText(s: StatusView): string {
     );
     for (const p of s.mibs.first.slice(0, 10)) lines.push(`  ! ${p}`);
   }
+  if (s.funnel) lines.push('', 'FUNNEL  from the wire to the exporters', ...funnelText(s.funnel));
   lines.push('', lbText(s.lb), '', 'COUNTERS');
   for (const [name, value] of Object.entries(s.counters)) if (value) lines.push(`  ${name.padEnd(70)} ${value}`);
   return lines.join('\n');

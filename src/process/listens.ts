@@ -2,7 +2,7 @@
 
 import type { ListenerConfig } from '../config/fields.ts';
 import type { Config } from '../config/schema.ts';
-import { formatIp, parsePrefix } from '../core/ip.ts';
+import { formatEndpoint, formatIp, parsePrefix } from '../core/ip.ts';
 import type { Listen } from './messages.ts';
 
 const KIND = { snmp_trap: 'udp', bmp: 'tcp', bgp: 'tcp' } as const;
@@ -38,4 +38,10 @@ function expand(config: Config, collector: Listen['collector'], l: ListenerConfi
 
 function addressesOf(prefixes: readonly string[]): string[] {
   return prefixes.map((p) => formatIp(parsePrefix(p)!.bytes));
+}
+
+/** A listener as `status` shows it. */
+export function listenView(l: Listen): { collector: string; address: string; network: string } {
+  const { address, port, network } = l.spec;
+  return { collector: l.collector, address: formatEndpoint(address, port), network };
 }

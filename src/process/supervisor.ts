@@ -32,6 +32,9 @@ import { CounterStore } from './counters.ts';
 import { forChildren, openDoors } from './doors.ts';
 import { explain } from './explain.ts';
 import { CHILDREN_FILE, Fleet } from './fleet.ts';
+import { funnel, shownCounters } from './funnel.ts';
+import { KernelLosses, readProc } from './kernel-losses.ts';
+import { listenView } from './listens.ts';
 import { takeLock } from './lock.ts';
 import { MeaningHost } from './meaning.ts';
 import type { FromSpeaker, Listen, RefusalAnswer, SpeakerDecision, TapFilter, ToSpeaker } from './messages.ts';
@@ -75,6 +78,7 @@ export class Supervisor implements Admin {
   private readonly closers: (() => Promise<void> | void)[] = [];
   private config: Config;
   private fleet: Fleet | undefined;
+  private kernel: KernelLosses | undefined;
   private speaker: Child | undefined;
   private decision: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['the speaker has not started'] };
   private identity: Identity | undefined;
@@ -151,6 +155,8 @@ export class Supervisor implements Admin {
     this.every(200, () => fleet.tick(this.config.lb.lease.timeout));
     this.every(5000, () => fleet.measureOlder());
     const rate = new RateMeter();
+    this.kernel = new KernelLosses(readProc, this.registry, clock.wallMs());
+    this.every(10_000, () => this.kernel?.say(clock.wallMs(), (data) => fleet.say({ type: 'system.v1', data })));
     this.every(10_000, () => rate.reading(clock.nowMs(), clock.wallMs(), this.counters.merged()));
   }
 
@@ -304,6 +310,7 @@ export class Supervisor implements Admin {
   }
 
   private samples(): ReturnType<CounterStore['merged']> {
+    this.kernel?.poll();
     return [...this.registry.snapshot(), ...this.counters.merged()];
   }
 
@@ -333,6 +340,7 @@ export class Supervisor implements Admin {
   async status(): Promise<Record<string, unknown>> {
     const [{ workers, silent }, lb] = await Promise.all([this.workerStatus(), this.lb()]);
     const native = this.fleet?.nativeProblem;
+    const samples = this.samples();
     return {
       version: this.o.version,
       site: this.config.site,
@@ -342,24 +350,15 @@ export class Supervisor implements Admin {
       data_dir: process.cwd(),
       workers_wanted: this.config.workers,
       native: native === undefined ? { loaded: true } : { loaded: false, reason: native },
-      listening: this.listens().map((l) => ({
-        collector: l.collector,
-        address: formatEndpoint(l.spec.address, l.spec.port),
-        network: l.spec.network,
-      })),
+      listening: this.listens().map(listenView),
       ready: this.readyz(),
       workers,
       silent,
       devices: this.table.size,
       mibs: this.meaning.mibs.status(),
       lb,
-      counters: Object.fromEntries(
-        this.samples()
-          .filter((s) =>
-            /^tidegate_(received|events|refused|lost_events|repeated|export_acked|export_quarantined)_?/.test(s[0]),
-          )
-          .map((s) => [s[1] === '' ? s[0] : `${s[0]}{${s[1]}}`, s[2]]),
-      ),
+      funnel: funnel(samples),
+      counters: shownCounters(samples),
     };
   }
 
