@@ -7,7 +7,7 @@ import { octetsOf, SNMP_TRAP_OID, type TrapEvent, type TrapVarBind } from './tra
 
 export function telegraf(e: TrapEvent): string {
   const d = e.data;
-  const trap = split(d.trap_name, d.trap_oid);
+  const trap = split(d.trap_name ?? enterprise(d.trap_oid), d.trap_oid);
   const tags: Record<string, string> = {
     version: d.version === 'v2c' ? '2c' : d.version.slice(1),
     source: d.source.address,
@@ -46,6 +46,11 @@ function split(name: string | undefined, oid: string): { mib: string; name: stri
   return m ? { mib: m[1], name: m[2] } : { mib: '', name: `.${oid}` };
 }
 
+/** An enterprise's notification without a name: the part that SNMPv2-SMI names. */
+function enterprise(oid: string): string | undefined {
+  return oid.startsWith('1.3.6.1.4.1.') ? `SNMPv2-SMI::enterprises.${oid.slice(12)}` : undefined;
+}
+
 /** JSON of a field; undefined where there is none. 64-bit integers are JSON numbers, as Go writes them. */
 function textOf(v: TrapVarBind): string | undefined {
   switch (v.type) {
@@ -63,8 +68,8 @@ function textOf(v: TrapVarBind): string | undefined {
     case 'oid':
       return JSON.stringify(split(v.text, String(v.value)).name);
     case 'opaque':
-      // gosnmp knows the numbers that Net-SNMP puts into an Opaque.
-      if (v.text !== undefined && Number.isFinite(Number(v.text))) return v.text;
+      // gosnmp knows the float and the double that Net-SNMP puts into an Opaque; other octets are a string, whatever they are.
+      if (/^0x9f7[89]/.test(String(v.value)) && v.text !== undefined && Number.isFinite(Number(v.text))) return v.text;
       return JSON.stringify(octetsOf(v.value).toString('utf8'));
     case 'bits':
       return JSON.stringify(octetsOf(v.value).toString('utf8'));
