@@ -1,0 +1,119 @@
+import { Buffer } from 'node:buffer';
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { SnmpTrapCollector } from '../../../src/collectors/snmp-trap/collector.ts';
+import { snmpTrapConfig } from '../../../src/collectors/snmp-trap/config.ts';
+import { ManualClock } from '../../../src/core/clock.ts';
+import { silentLog } from '../../../src/core/log.ts';
+import { rfc3339 } from '../../../src/core/time.ts';
+import { DeviceTable } from '../../../src/inventory/inventory.ts';
+import { MemoryUdpSocket } from '../../../src/net/memory.ts';
+import { REFUSAL_CODES } from '../../../src/telemetry/codes.ts';
+import { Refusals } from '../../../src/telemetry/refusals.ts';
+import { Registry } from '../../../src/telemetry/registry.ts';
+import { type Credentials, v3 } from '../../protocol/usm/sender.ts';
+import { mutate, random } from './mutator.ts';
+
+const COUNT = process.env.TIDEGATE_NIGHTLY ? 10_000_000 : 200_000;
+
+const OWN = '80001f880411223344';
+const SENDER = Buffer.from('800000090300aabbccddee', 'hex');
+const EPOCH = 1_699_990_000;
+const noc: Credentials = {
+  name: 'noc',
+  auth: 'sha256',
+  authPass: 'auth of noc',
+  priv: 'aes128',
+  privPass: 'priv of noc',
+};
+const CONFIG = {
+  communities: [{ name: 'public' }],
+  users: [
+    {
+      name: 'noc',
+      auth: { protocol: 'sha256', passphrase: 'auth of noc' },
+      priv: { protocol: 'aes128', passphrase: 'priv of noc' },
+    },
+    { name: 'open' },
+  ],
+  engine: { id: `0x${OWN}`, boots: 4, epoch: rfc3339(EPOCH, 0) },
+};
+const ours = { engineId: Buffer.from(OWN, 'hex'), boots: 4, time: 10_000 } as const;
+const V3_SEEDS = [
+  v3(noc, { level: 'authPriv', engineId: SENDER, boots: 9, time: 5, pdu: 'trap' }),
+  v3(noc, { level: 'authNoPriv', engineId: SENDER, boots: 9, time: 5, pdu: 'trap' }),
+  v3(noc, { level: 'authPriv', ...ours, pdu: 'inform' }),
+  v3({ name: 'open' }, { level: 'noAuthNoPriv', engineId: SENDER, boots: 0, time: 0, pdu: 'trap' }),
+  v3({ name: 'open' }, { level: 'noAuthNoPriv', ...ours, pdu: 'inform' }),
+];
+
+const { vectors } = JSON.parse(readFileSync(new URL('../../codec/snmp/vectors.json', import.meta.url), 'utf8')) as {
+  vectors: { hex: string }[];
+};
+
+it(`of ${COUNT} broken datagrams each is accepted, a retry, or refused with a code: exact to one, and nothing is thrown`, {
+  timeout: 3_600_000,
+}, () => {
+  const clock = new ManualClock();
+  const metrics = new Registry();
+  const socket = new MemoryUdpSocket('192.0.2.10', 162);
+  let accepted = 0;
+  const collector = new SnmpTrapCollector(
+    snmpTrapConfig.parse(CONFIG),
+    [{ spec: { network: 'mgmt', address: '192.0.2.10', port: 162 }, socket }],
+    {
+      clock,
+      log: silentLog,
+      metrics,
+      refusals: new Refusals(metrics, clock),
+      inventory: new DeviceTable(),
+      worker: 0,
+      workers: 1,
+      pipeline: {
+        emit: (draft, receipt) => {
+          if (draft.type === 'snmp.trap.v1') accepted++;
+          receipt?.spooled?.();
+          return true;
+        },
+        batchDone: () => true,
+        accepts: () => true,
+        paused: false,
+        onResume() {},
+        hasDurableExporter: false,
+      },
+    },
+  );
+  collector.start();
+  const next = random(20_261_124);
+  const sources = ['198.51.100.1', '198.51.100.2', '2001:db8::1'];
+  const sum = (name: string): number => metrics.snapshot().reduce((n, s) => (s[0] === name ? n + s[2] : n), 0);
+  const seeds = [...vectors.map((v) => Buffer.from(v.hex, 'hex')), ...V3_SEEDS];
+  let memory = 0;
+  for (let i = 1; i <= COUNT; i++) {
+    const data = mutate(seeds[next(seeds.length)], next);
+    socket.inject({ data, source: sources[next(3)], sourcePort: 40_000, sec: 1_700_000_000, nsec: 5 });
+    if (i % 1000 !== 0) continue;
+    clock.advance(20);
+    socket.sent.length = 0;
+    if (i === COUNT / 4) memory = process.memoryUsage().heapUsed;
+    const [refused, repeated] = [sum('tidegate_refused_total'), sum('tidegate_repeated_total')];
+    if (accepted + refused + repeated !== i) expect({ accepted, refused, repeated }).toEqual({ sum: i });
+  }
+  const codes = metrics.snapshot().flatMap((s) => (s[0] === 'tidegate_refused_total' && s[2] > 0 ? [s] : []));
+  const named = codes.map((s) => /code="([^"]*)"/.exec(s[1])![1]);
+  for (const code of named) expect(Object.keys(REFUSAL_CODES)).toContain(code);
+  expect(named).toEqual(
+    expect.arrayContaining([
+      'truncated',
+      'trailing',
+      'length',
+      'tag',
+      'version',
+      'unknown-community',
+      'pdu-type',
+      'wrong-digest',
+    ]),
+  );
+  expect(accepted).toBeGreaterThan(COUNT / 100);
+  expect(process.memoryUsage().heapUsed - memory).toBeLessThan(256 * 1024 * 1024);
+});
