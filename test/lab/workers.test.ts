@@ -12,9 +12,6 @@ import { waitFor } from './wait.ts';
 const SNMP = { listen: ['127.0.0.1:0'], communities: [{ name: 'public' }] };
 const ADMIN = { listen: '127.0.0.1:0', speaker_listen: '127.0.0.1:0' };
 
-/** More than a worker has in hand between its read and its write, at the rate of this file. */
-const IN_HAND = 100;
-
 const KILLS = process.env.TIDEGATE_NIGHTLY === '1' ? 3 : 1;
 
 interface Rx {
@@ -87,7 +84,7 @@ describe.skipIf(!labAvailable('ip'))('workers', () => {
     }
   });
 
-  it('are killed one at a time under load: what the kernel holds is not lost, informs are not lost, no counter goes back', async () => {
+  it('are killed one at a time under load: no datagram is lost, no counter goes back', async () => {
     const t = await start({ workers: 3, collectors: { snmp_trap: SNMP } });
     const l = await load(t, 24);
     let done = false;
@@ -127,12 +124,11 @@ describe.skipIf(!labAvailable('ip'))('workers', () => {
     expect((await t.sigterm()).code).toBe(0);
     const found = marksOf(await spooled(t));
     const lost = [...l.traps.keys(), ...l.informs.keys()].filter((n) => !found.has(n));
-    // Only what a worker had read and not yet written can go with it: numbers of the last moment before its death, none after it.
-    const near = (n: number) => kills.some((at) => n <= at && n > at - IN_HAND);
-    expect(lost.filter((n) => !near(n))).toEqual([]);
-    expect(lost.filter((n) => l.informs.has(n) && l.acked.has(n))).toEqual([]);
+    // Neither what the kernel held nor what the worker had in hand.
+    expect(lost).toEqual([]);
     expect(l.last - kills[0]).toBeGreaterThan(500);
-    for (const ids of found.values()) expect(ids).toHaveLength(1);
+    // What was written just before the death may be there twice, with the same id.
+    for (const ids of found.values()) expect(new Set(ids).size).toBe(1);
   });
 
   it('are 1, then 3, then 2 while Kafka is away: the order of each device is kept', async () => {
