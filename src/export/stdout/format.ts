@@ -47,6 +47,13 @@ function describe(type: EventRecord['type'], d: Json): string {
     case 'gnmi.target.v1':
       return words(d.target, d.state, d.reason);
     case 'security.v1':
+      return words(
+        d.target ?? (d.source as Json | undefined)?.address ?? 'other sources',
+        d.code,
+        d.reason,
+        `count ${text(d.count)}`,
+        d.detail,
+      );
     case 'system.v1':
       return words(d.kind, d.code, d.reason, d.count === undefined ? '' : `count ${text(d.count)}`, d.detail);
     default:
