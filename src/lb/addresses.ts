@@ -1,10 +1,11 @@
 /**
- * The VIP's addresses on the interface. Which of them are ours is written down before they are added, so that a crash leaves none
- * behind for ever, and an address somebody else put there is never removed.
+ * The VIPs' addresses on the interfaces. Which of them are ours is written down before they are added, so that a crash leaves none
+ * behind for ever, and an address somebody else put there is never removed. With a lifetime the kernel removes it by itself when we hang.
  */
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import { normaliseIp } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
+import type { NeededAddress } from './back-end.ts';
 
 /** `prefix` is `address/length` in RFC 5952 text. */
 export interface InterfaceAddress {
@@ -16,8 +17,11 @@ export interface InterfaceAddress {
 export interface Addresses {
   /** Every address of every interface of this network namespace. */
   list(): Promise<InterfaceAddress[]>;
-  /** Scope host, without duplicate address detection. Rejects with a message for the operator. */
-  add(prefix: string, iface: string): Promise<void>;
+  /**
+   * Without duplicate address detection, of no use to others where its scope is `host`. One that is there gets the new lifetime.
+   * Rejects with a message for the operator.
+   */
+  add(address: NeededAddress): Promise<void>;
   remove(prefix: string, iface: string): Promise<void>;
 }
 
@@ -54,32 +58,35 @@ const CHECK_MS = 5000;
 export class VipAddresses {
   private readonly o: VipAddressesOptions;
   private ours: InterfaceAddress[] = [];
-  private wanted: string[] = [];
-  private iface = 'lo';
+  private wanted: NeededAddress[] = [];
   private bound = new Map<string, BoundAddress>();
+  /** Monotonic milliseconds at which an address with a lifetime is added again. */
+  private readonly renewAt = new Map<string, number>();
   private timer: TimerHandle | undefined;
   private running: Promise<void> = Promise.resolve();
+  private queued = false;
   private stopped = false;
 
   constructor(options: VipAddressesOptions) {
     this.o = options;
   }
 
-  /** Takes back what an earlier run left, then binds `prefixes`. Never rejects: what failed is in `get`. */
-  async start(prefixes: string[], iface: string): Promise<void> {
+  /** Takes back what an earlier run left, then binds `wanted`. Never rejects: what failed is in `get`. */
+  async start(wanted: NeededAddress[]): Promise<void> {
     try {
       this.ours = await this.o.store.load();
     } catch (e) {
       this.o.log.error({ error: message(e) }, 'the record of our addresses cannot be read');
     }
-    await this.want(prefixes, iface);
+    await this.want(wanted);
     this.schedule();
   }
 
-  /** Binds what is new, unbinds what is no longer wanted and ours. */
-  want(prefixes: string[], iface: string): Promise<void> {
-    this.wanted = prefixes;
-    this.iface = iface;
+  /** Binds what is new, unbinds what is no longer wanted and ours. Resolves when that is done. */
+  want(wanted: NeededAddress[]): Promise<void> {
+    const shorter = leastLifetime(wanted) < leastLifetime(this.wanted);
+    this.wanted = wanted;
+    if (shorter && this.timer) this.schedule();
     return this.enqueue();
   }
 
@@ -97,15 +104,22 @@ export class VipAddresses {
   }
 
   private schedule(): void {
+    if (this.timer) this.o.clock.clearTimeout(this.timer);
     if (this.stopped) return;
+    const ms = Math.min(this.o.checkInterval ?? CHECK_MS, leastLifetime(this.wanted) / 4);
     this.timer = this.o.clock.setTimeout(() => {
       void this.enqueue().then(() => this.schedule());
-    }, this.o.checkInterval ?? CHECK_MS);
+    }, ms);
   }
 
-  /** One reconciliation at a time. */
+  /** One reconciliation at a time; whoever asks while one waits to begin shares it. */
   private enqueue(): Promise<void> {
-    this.running = this.running.then(() => this.reconcile());
+    if (this.queued) return this.running;
+    this.queued = true;
+    this.running = this.running.then(() => {
+      this.queued = false;
+      return this.reconcile();
+    });
     return this.running;
   }
 
@@ -118,34 +132,59 @@ export class VipAddresses {
       log.error({ error: message(e) }, 'the addresses of this node cannot be read');
       return;
     }
-    for (const a of [...this.ours]) {
-      if (a.interface === this.iface && this.wanted.includes(a.prefix)) continue;
-      await this.removeOurs(a, present);
+    const wanted = this.wanted;
+    const needed = new Map(wanted.map((w) => [key(w), w]));
+    for (const a of [...this.ours]) if (!needed.has(key(a))) await this.removeOurs(a, present);
+    const there = new Map<string, InterfaceAddress>();
+    const anywhere = new Map<string, InterfaceAddress>();
+    for (const p of present) {
+      const address = host(p.prefix);
+      there.set(`${address} ${p.interface}`, p);
+      if (!anywhere.has(address)) anywhere.set(address, p);
     }
+    const find = (w: NeededAddress) => there.get(`${host(w.prefix)} ${w.interface}`) ?? anywhere.get(host(w.prefix));
+    const problem = await this.recordNew(wanted.filter((w) => !find(w) && !this.isOurs(w)));
     const next = new Map<string, BoundAddress>();
-    for (const prefix of this.wanted) next.set(prefix, await this.bind(prefix, present));
+    for (const w of wanted) next.set(w.prefix, await this.bind(w, find(w), problem));
+    await this.forget(this.ours.filter((a) => next.get(a.prefix)?.error !== undefined));
     const changed = JSON.stringify([...next]) !== JSON.stringify([...this.bound]);
     this.bound = next;
     if (changed) this.o.onChange();
   }
 
-  private async bind(prefix: string, present: InterfaceAddress[]): Promise<BoundAddress> {
-    const address = host(prefix);
-    const mine = this.isOurs(prefix, this.iface);
-    const there =
-      present.find((p) => host(p.prefix) === address && p.interface === this.iface) ??
-      present.find((p) => host(p.prefix) === address);
-    if (there) return { prefix, interface: there.interface, ours: mine && there.interface === this.iface };
+  /** What is new goes into the record in one write, before any of it is added. */
+  private async recordNew(fresh: NeededAddress[]): Promise<string | undefined> {
+    if (fresh.length === 0) return undefined;
     try {
-      if (!mine) await this.record([...this.ours, { prefix, interface: this.iface }]);
-      await this.o.addresses.add(prefix, this.iface);
-      return { prefix, interface: this.iface, ours: true };
+      await this.record([...this.ours, ...fresh.map((w) => ({ prefix: w.prefix, interface: w.interface }))]);
+      return undefined;
+    } catch (e) {
+      return message(e);
+    }
+  }
+
+  private async bind(
+    w: NeededAddress,
+    present: InterfaceAddress | undefined,
+    problem: string | undefined,
+  ): Promise<BoundAddress> {
+    const mine = this.isOurs(w);
+    const now = this.o.clock.nowMs();
+    if (present) {
+      const ours = mine && present.interface === w.interface;
+      if (!ours || w.lifetime === undefined || now < (this.renewAt.get(w.prefix) ?? 0))
+        return { prefix: w.prefix, interface: present.interface, ours };
+    }
+    try {
+      if (!mine) throw new Error(problem ?? 'the record of our addresses cannot be written');
+      await this.o.addresses.add(w);
+      if (w.lifetime !== undefined) this.renewAt.set(w.prefix, now + w.lifetime / 4);
+      return { prefix: w.prefix, interface: w.interface, ours: true };
     } catch (e) {
       const error = message(e);
-      if (this.get(prefix).error !== error)
-        this.o.log.error({ address: prefix, interface: this.iface, error }, 'the VIP cannot be bound');
-      await this.forget({ prefix, interface: this.iface });
-      return { prefix, ours: false, error };
+      if (this.get(w.prefix).error !== error)
+        this.o.log.error({ address: w.prefix, interface: w.interface, error }, 'the VIP cannot be bound');
+      return { prefix: w.prefix, ours: false, error };
     }
   }
 
@@ -153,20 +192,23 @@ export class VipAddresses {
     try {
       if (present.some((p) => p.interface === a.interface && host(p.prefix) === host(a.prefix)))
         await this.o.addresses.remove(a.prefix, a.interface);
-      await this.forget(a);
+      this.renewAt.delete(a.prefix);
+      await this.forget([a]);
     } catch (e) {
       // It stays in the record and is tried again.
       this.o.log.error({ address: a.prefix, interface: a.interface, error: message(e) }, 'a VIP cannot be removed');
     }
   }
 
-  private isOurs(prefix: string, iface: string): boolean {
-    return this.ours.some((a) => a.prefix === prefix && a.interface === iface);
+  private isOurs(w: InterfaceAddress): boolean {
+    return this.ours.some((a) => a.prefix === w.prefix && a.interface === w.interface);
   }
 
-  private async forget(a: InterfaceAddress): Promise<void> {
+  private async forget(gone: InterfaceAddress[]): Promise<void> {
+    if (gone.length === 0) return;
+    const keys = new Set(gone.map(key));
     try {
-      await this.record(this.ours.filter((x) => x.prefix !== a.prefix || x.interface !== a.interface));
+      await this.record(this.ours.filter((x) => !keys.has(key(x))));
     } catch (e) {
       this.o.log.error({ error: message(e) }, 'the record of our addresses cannot be written');
     }
@@ -176,6 +218,16 @@ export class VipAddresses {
     await this.o.store.save(ours);
     this.ours = ours;
   }
+}
+
+function leastLifetime(wanted: readonly NeededAddress[]): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const w of wanted) if (w.lifetime !== undefined && w.lifetime < least) least = w.lifetime;
+  return least;
+}
+
+function key(a: InterfaceAddress): string {
+  return `${a.prefix} ${a.interface}`;
 }
 
 function host(prefix: string): string {

@@ -1,15 +1,19 @@
 /**
- * The wanted VIPs and the grade on one side, the back ends (BGP sessions) and the addresses on the other. It says what is, not what was meant:
- * a VIP is announced to a peer when its route was handed to an Established session.
+ * The wanted VIPs and the grade on one side, the back ends and the addresses on the other.
+ *
+ *   configuration, grade ─► wanted ─► back end (BGP, VRRP, layer 2) ─► needed addresses ─► bound ─► wanted …
+ *
+ * It says what is, not what was meant: a VIP is announced when its back end drew its packets here.
  */
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Dial } from '../net/types.ts';
-import type { DownFacts } from '../protocol/bgp/machine.ts';
 import type { Registry } from '../telemetry/registry.ts';
 import { type Addresses, type AddressStore, VipAddresses } from './addresses.ts';
-import { BgpSession, type SessionStatus, sessionFingerprint } from './bgp/session.ts';
-import type { LbConfig } from './config.ts';
+import type { BackEnd, BackEndEvents, NeededAddress, PeerFacts, VipFacts } from './back-end.ts';
+import { BgpBackEnd } from './bgp/back-end.ts';
+import type { SessionStatus } from './bgp/session.ts';
+import type { LbConfig, LbVip } from './config.ts';
 import type { Grade } from './grade.ts';
 import { deriveRouterId } from './router-id.ts';
 
@@ -19,7 +23,11 @@ export type VipState = 'announced' | 'degraded' | 'withdrawn';
 export type LbEvent =
   | { kind: 'grade'; reason: string; from: Grade; to: Grade; reasons: string[] }
   | { kind: 'vip'; reason: string; vip: string; addresses: string[]; from: VipState; to: VipState }
-  | { kind: 'session'; reason: string; protocol: 'bgp'; peer: string; from: string; to: string };
+  /** Something is wrong with a VIP: two owners, a duplicate address. */
+  | { kind: 'vip'; reason: string; facts: Record<string, unknown> }
+  | { kind: 'session'; reason: string; protocol: string; peer: string; from: string; to: string };
+
+type VipChange = Extract<LbEvent, { from: VipState }>;
 
 export interface AnnouncerOptions {
   config: LbConfig;
@@ -31,117 +39,156 @@ export interface AnnouncerOptions {
   addresses: Addresses;
   store: AddressStore;
   random?: () => number;
+  /** Back ends beside BGP. */
+  backEnds?(events: BackEndEvents): BackEnd[];
+  /** Mode `owner`: this node is the preferred one for the VIP of that name. Absent: it is for all. */
+  preferred?(vip: string): boolean;
   onEvent(e: LbEvent): void;
 }
 
 export interface VipStatus {
   name: string;
   address: string;
-  /** The interface that carries it; absent: it is not bound and therefore not announced. */
+  mode: 'ecmp' | 'owner';
+  /** Mode `owner`: this node is the preferred one. */
+  preferred: boolean;
+  back_end: BackEnd['kind'];
+  /** The interface that carries it; absent: it is not on this node. */
   interface?: string;
   /** Added by us. */
   ours: boolean;
   error?: string;
   /** UTC milliseconds of the last packet sent to the VIP, over all its addresses. */
   last_packet?: number;
-  /** True where at least one peer has it. */
+  /** This node draws its packets: a peer was sent it, VRRP is active, the layer-2 lease is ours. */
   announced: boolean;
-  peers: { peer: string; announced: boolean; established_since?: number; end_of_rib: boolean; obstacle?: string }[];
+  obstacle?: string;
+  /** BGP: what each peer has of it. */
+  peers: PeerFacts[];
+}
+
+export interface AnnouncerStatus {
+  router_id: string;
+  vips: VipStatus[];
+  /** BGP sessions. */
+  peers: SessionStatus[];
+  vrrp?: object;
+  l2?: object;
 }
 
 export class Announcer {
   private readonly o: AnnouncerOptions;
   private config: LbConfig;
   private readonly vipAddresses: VipAddresses;
-  private readonly sessions = new Map<string, BgpSession>();
+  private readonly bgp: BgpBackEnd;
+  private readonly backEnds: BackEnd[];
   /** What was last said of each address that is not withdrawn. */
   private readonly said = new Map<string, { vip: string; state: VipState }>();
   private applying = false;
+  private again = false;
+  private needed = '';
   private grade: Grade = 'dead';
   private why = 'starting';
+  private draining = false;
   private routerId = '';
+  private ended = false;
 
   constructor(options: AnnouncerOptions) {
     this.o = options;
     this.config = options.config;
     this.vipAddresses = new VipAddresses({ ...options, onChange: () => this.apply() });
+    const events: BackEndEvents = {
+      onChange: (reason) => this.changed(reason),
+      onSession: (protocol, peer, from, to, reason) =>
+        options.onEvent({ kind: 'session', reason, protocol, peer, from, to }),
+      onAlarm: (reason, facts) => {
+        options.log.error({ ...facts }, reason);
+        options.onEvent({ kind: 'vip', reason, facts });
+      },
+    };
+    this.bgp = new BgpBackEnd({ ...options, events });
+    this.backEnds = [this.bgp, ...(options.backEnds?.(events) ?? [])];
   }
 
-  /** Binds the addresses and starts the sessions. */
+  /** Binds the addresses and starts the back ends. */
   async start(): Promise<void> {
-    this.routerId = await this.chooseRouterId();
-    await this.vipAddresses.start(this.prefixes(), this.config.interface);
-    this.syncSessions();
+    await this.configure();
+    await this.vipAddresses.start(this.collect());
     this.apply();
   }
 
   /** Only what differs is touched; a session is renewed only where its own settings changed. */
   async reload(config: LbConfig): Promise<void> {
     this.config = config;
-    this.routerId = await this.chooseRouterId();
     // Withdraw first what goes, so that no packet is routed here for an address that is not.
     this.apply();
-    await this.vipAddresses.want(this.prefixes(), config.interface);
-    this.syncSessions();
+    await this.configure();
+    await this.vipAddresses.want(this.collect());
     this.apply();
   }
 
-  setGrade(grade: Grade, why: string): void {
+  /** `draining`: worse on purpose and for good, so that no peer is asked to keep our routes. */
+  setGrade(grade: Grade, why: string, draining = false): void {
     this.grade = grade;
     this.why = why;
+    this.draining = draining;
     this.apply();
   }
 
-  /** True where some Established session was sent a VIP. */
+  /** The members of the cluster have changed, and with them who is preferred. */
+  refresh(why: string): void {
+    this.apply(why);
+  }
+
+  /** True where this node draws packets of some VIP. */
   get announcing(): boolean {
     return this.said.size > 0;
   }
 
-  /** Ends the sessions with `text` in the NOTIFICATION. */
-  async closeSessions(text: string): Promise<void> {
-    const all = [...this.sessions.values()];
-    await Promise.all(all.map((s) => s.stop(text)));
+  /** Ends every session, with `text` where the protocol can say it. */
+  async stopBackEnds(text: string): Promise<void> {
+    await Promise.all(this.backEnds.map((b) => b.stop(text)));
   }
 
   /** Removes the addresses we added. */
   async removeAddresses(): Promise<void> {
+    this.ended = true;
     await this.vipAddresses.stop();
   }
 
   /** `lastPacket`: by name of the VIP. */
-  status(lastPacket: ReadonlyMap<string, number>): { router_id: string; vips: VipStatus[]; peers: SessionStatus[] } {
-    const sessions = [...this.sessions.values()];
+  status(lastPacket: ReadonlyMap<string, number>): AnnouncerStatus {
     const vips: VipStatus[] = [];
     for (const vip of this.config.vips) {
+      const backEnd = this.backEndOf(vip);
       for (const address of vip.addresses) {
         const bound = this.vipAddresses.get(address);
+        const facts: VipFacts = backEnd.facts(address) ?? { announced: false };
         vips.push({
           name: vip.name,
           address,
+          mode: vip.mode,
+          preferred: this.isPreferred(vip),
+          back_end: backEnd.kind,
           interface: bound.interface,
           ours: bound.ours,
           error: bound.error,
           last_packet: lastPacket.get(vip.name),
-          announced: sessions.some((s) => s.announced(address)),
-          peers: sessions.map((s) => {
-            const { established_since, end_of_rib } = s.status();
-            const family = address.includes(':') ? '2/1' : '1/1';
-            return {
-              peer: s.address,
-              announced: s.announced(address),
-              established_since,
-              end_of_rib: end_of_rib.includes(family),
-              obstacle: s.obstacle(address),
-            };
-          }),
+          announced: facts.announced,
+          obstacle: facts.obstacle,
+          peers: facts.peers ?? [],
         });
       }
     }
-    return { router_id: this.routerId, vips, peers: sessions.map((s) => s.status()) };
+    const out: AnnouncerStatus = { ...this.bgp.status(), vips };
+    for (const b of this.backEnds) if (b.kind !== 'bgp') out[b.kind] = b.status();
+    return out;
   }
 
-  private prefixes(): string[] {
-    return this.config.vips.flatMap((v) => v.addresses);
+  private async configure(): Promise<void> {
+    this.routerId = await this.chooseRouterId();
+    for (const b of this.backEnds) b.configure({ lb: this.config, node: this.o.node, routerId: this.routerId });
+    this.tell();
   }
 
   private async chooseRouterId(): Promise<string> {
@@ -155,52 +202,81 @@ export class Announcer {
     } catch {
       // The hash of the name serves as well.
     }
-    return deriveRouterId(this.o.node, own, this.prefixes());
+    return deriveRouterId(
+      this.o.node,
+      own,
+      this.config.vips.flatMap((v) => v.addresses),
+    );
   }
 
-  private syncSessions(): void {
-    const bgp = this.config.bgp;
-    const peers = new Map((bgp?.peers ?? []).map((p) => [p.address, p]));
-    for (const [address, session] of this.sessions) {
-      const p = peers.get(address);
-      if (p && bgp && sessionFingerprint(p, bgp.asn, this.routerId) === session.fingerprint) continue;
-      void session.stop('', true);
-      this.sessions.delete(address);
-    }
-    for (const peer of peers.values()) {
-      if (!bgp || this.sessions.has(peer.address)) continue;
-      const session: BgpSession = new BgpSession({
-        ...this.o,
-        peer,
-        asn: bgp.asn,
-        routerId: this.routerId,
-        onChange: (change) => {
-          if (change.state === 'up') this.sessionEvent(peer.address, 'down', 'up', 'Established');
-          else if (change.state === 'down' && change.facts.established)
-            this.sessionEvent(peer.address, 'up', 'down', describeDown(change.facts));
-          this.observe(change.state === 'down' ? describeDown(change.facts) : this.why);
-        },
-      });
-      this.sessions.set(peer.address, session);
-      session.start();
+  private backEndOf(vip: LbVip): BackEnd {
+    const kind = backEndKind(this.config, vip.name);
+    return this.backEnds.find((b) => b.kind === kind) ?? this.bgp;
+  }
+
+  private isPreferred(vip: LbVip): boolean {
+    return vip.mode !== 'owner' || (this.o.preferred?.(vip.name) ?? true);
+  }
+
+  /** All addresses that some back end needs now. */
+  private collect(): NeededAddress[] {
+    return this.backEnds.flatMap((b) => b.addresses());
+  }
+
+  /** Tells every back end what is wanted of it. */
+  private tell(): void {
+    const { grade, why: reason, draining } = this;
+    for (const b of this.backEnds) {
+      const vips = this.config.vips
+        .filter((v) => this.backEndOf(v) === b)
+        .flatMap((v) =>
+          v.addresses.map((prefix) => ({
+            vip: v.name,
+            prefix,
+            mode: v.mode,
+            preferred: this.isPreferred(v),
+            bound: this.vipAddresses.get(prefix).interface !== undefined,
+          })),
+        );
+      b.want({ grade, reason, draining, vips });
     }
   }
 
-  /** Tells every session what is wanted: the bound VIPs, at this grade. */
-  private apply(): void {
-    const bound = this.prefixes().filter((p) => this.vipAddresses.get(p).interface !== undefined);
-    // One change is one event, however many sessions it goes through.
+  /** One change is one event, however many back ends and sessions it goes through. */
+  private apply(why = this.why): void {
+    if (this.applying) {
+      this.again = true;
+      return;
+    }
     this.applying = true;
-    for (const s of this.sessions.values()) s.want(bound, this.grade);
+    do {
+      this.again = false;
+      this.tell();
+    } while (this.again);
     this.applying = false;
-    this.observe(this.why);
+    this.bind();
+    this.observe(why);
   }
 
-  /** Compares what the peers have with what they had: the metric and the events of VIPs. */
-  private observe(reason: string): void {
+  private changed(reason: string): void {
     if (this.applying) return;
-    const sessions = [...this.sessions.values()];
-    const changes = new Map<string, Extract<LbEvent, { kind: 'vip' }>>();
+    this.bind();
+    this.observe(reason);
+  }
+
+  /** Has bound what the back ends need; `onChange` of the addresses leads back to `apply`. */
+  private bind(): void {
+    if (this.ended) return;
+    const needed = this.collect();
+    const print = JSON.stringify(needed);
+    if (print === this.needed) return;
+    this.needed = print;
+    void this.vipAddresses.want(needed);
+  }
+
+  /** Compares what is announced with what was: the metric and the events of VIPs. */
+  private observe(reason: string): void {
+    const changes = new Map<string, VipChange>();
     const change = (vip: string, address: string, to: VipState, why: string) => {
       const from = this.said.get(address)?.state ?? 'withdrawn';
       if (from === to) return;
@@ -213,10 +289,11 @@ export class Announcer {
     };
     const configured = new Set<string>();
     for (const vip of this.config.vips) {
+      const backEnd = this.backEndOf(vip);
       let any = false;
       for (const address of vip.addresses) {
         configured.add(address);
-        const there = sessions.some((s) => s.announced(address));
+        const there = backEnd.facts(address)?.announced === true;
         any ||= there;
         change(vip.name, address, there ? (this.grade === 'degraded' ? 'degraded' : 'announced') : 'withdrawn', reason);
       }
@@ -230,17 +307,9 @@ export class Announcer {
     }
     for (const e of changes.values()) this.o.onEvent(e);
   }
-
-  private sessionEvent(peer: string, from: string, to: string, reason: string): void {
-    this.o.onEvent({ kind: 'session', reason, protocol: 'bgp', peer, from, to });
-  }
 }
 
-/** One line for people: reason, NOTIFICATION and its text. */
-function describeDown(facts: DownFacts): string {
-  const n = facts.received ?? facts.sent;
-  const parts = [facts.reason];
-  if (n) parts.push(`${facts.received ? 'received' : 'sent'} ${n.name}`);
-  if (n?.text) parts.push(n.text);
-  return parts.join(': ');
+/** One VIP, one back end: BGP unless the configuration says otherwise. */
+export function backEndKind(_lb: LbConfig, _vip: string): BackEnd['kind'] {
+  return 'bgp';
 }

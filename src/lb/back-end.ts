@@ -2,6 +2,7 @@
  * What the announcer asks of each way of announcing (BGP, VRRP, layer 2), and what it gets to know. A back end owns its sockets and timers;
  * the addresses on the node are bound and removed by the announcer, after the answers of `addresses`.
  */
+import type { LbConfig } from './config.ts';
 import type { Grade } from './grade.ts';
 
 /** One address of a VIP that this back end is to announce. */
@@ -43,6 +44,18 @@ export interface VipFacts {
   announced: boolean;
   /** Why it is not, or not as well as wanted, in words for an operator. */
   obstacle?: string;
+  /** BGP: what each peer has of it. */
+  peers?: PeerFacts[];
+}
+
+export interface PeerFacts {
+  peer: string;
+  /** The Established session was sent it. */
+  announced: boolean;
+  /** UTC milliseconds. */
+  established_since?: number;
+  end_of_rib: boolean;
+  obstacle?: string;
 }
 
 /** Told after each change. Names of `protocol`: bgp, bfd, vrrp, l2, cluster. */
@@ -55,8 +68,18 @@ export interface BackEndEvents {
   onAlarm(reason: string, facts: Record<string, unknown>): void;
 }
 
+export interface BackEndConfig {
+  lb: LbConfig;
+  /** Name of this node. */
+  node: string;
+  /** BGP identifier, dotted text. */
+  routerId: string;
+}
+
 export interface BackEnd {
   readonly kind: 'bgp' | 'vrrp' | 'l2';
+  /** At start and after a change of the configuration. Only what differs is touched: what did not change keeps its sessions and states. */
+  configure(c: BackEndConfig): void;
   want(w: Wanted): void;
   addresses(): NeededAddress[];
   facts(prefix: string): VipFacts | undefined;

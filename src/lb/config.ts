@@ -51,7 +51,9 @@ const peer = z.strictObject({
 const vip = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, ., _ and -'),
   addresses: z.array(vipAddress).min(1),
-  mode: z.literal('ecmp').default('ecmp'),
+  mode: z.enum(['ecmp', 'owner']).default('ecmp').meta({
+    description: 'ecmp: every node alike; owner: one preferred node, the others announce a worse path',
+  }),
 });
 
 export const lbConfig = z

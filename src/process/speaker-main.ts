@@ -149,7 +149,7 @@ function kernelAddresses(iface: string): Addresses {
       }
       return out;
     },
-    add: async (prefix, name) => fail(await driver.add(name, prefix, true)),
+    add: async (a) => fail(await driver.add(a.interface, a.prefix, a.scope === 'host')),
     remove: async (prefix, name) => fail(await driver.remove(name, prefix)),
   };
 }

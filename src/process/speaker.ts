@@ -8,9 +8,7 @@
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Addresses, AddressStore } from '../lb/addresses.ts';
-import type { VipStatus } from '../lb/announcer.ts';
-import { Announcer, type LbEvent } from '../lb/announcer.ts';
-import type { SessionStatus } from '../lb/bgp/session.ts';
+import { Announcer, type AnnouncerStatus, type LbEvent } from '../lb/announcer.ts';
 import type { LbConfig } from '../lb/config.ts';
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../lb/grade.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
@@ -33,7 +31,7 @@ export interface SpeakerOptions {
   onEvent(e: LbEvent): void;
 }
 
-export interface SpeakerStatus {
+export interface SpeakerStatus extends AnnouncerStatus {
   grade: Grade;
   /** UTC milliseconds of the last change of the grade. */
   grade_since: number;
@@ -42,9 +40,6 @@ export interface SpeakerStatus {
   draining: boolean;
   stopping: boolean;
   workers: { worker: number; state: string; age?: number }[];
-  router_id: string;
-  vips: VipStatus[];
-  peers: SessionStatus[];
 }
 
 export class Speaker {
@@ -164,7 +159,7 @@ export class Speaker {
     this.closed = true;
     for (const timer of this.timers.values()) this.o.clock.clearTimeout(timer);
     this.timers.clear();
-    await this.announcer.closeSessions(text);
+    await this.announcer.stopBackEnds(text);
     await this.announcer.removeAddresses();
   }
 
@@ -219,7 +214,7 @@ export class Speaker {
       this.o.log.info({ from, to, reason }, 'grade');
       this.o.onEvent({ kind: 'grade', reason, from, to, reasons });
     }
-    this.announcer.setGrade(to, reason);
+    this.announcer.setGrade(to, reason, this.lease.draining);
   }
 
   private setTimer(name: 'lease' | 'rise', ms: number, fn: () => void): void {

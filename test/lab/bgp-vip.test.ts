@@ -240,7 +240,7 @@ describe.skipIf(!labAvailable('ip', 'vtysh', 'bgpd', 'zebra', 'socat'))('BGP VIP
       expect(node.ip('address', 'show', 'dev', 'lo')).not.toContain('203.0.113.10');
       expect(node.ip('address', 'show', 'dev', 'lo')).not.toContain('2001:db8:ff::10');
       expect(JSON.parse(readFileSync(join(lab.dir, 'addresses.json'), 'utf8'))).toEqual([]);
-      const kinds = vip.events().filter((e) => e.kind === 'vip' && e.to === 'withdrawn');
+      const kinds = vip.events().filter((e) => e.kind === 'vip' && 'to' in e && e.to === 'withdrawn');
       expect(kinds).toHaveLength(2);
     });
 

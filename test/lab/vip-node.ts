@@ -38,7 +38,7 @@ const speaker = new Speaker({
       }
       return out;
     },
-    add: async (prefix, iface) => void must(await driver.add(iface, prefix, true)),
+    add: async (a) => void must(await driver.add(a.interface, a.prefix, a.scope === 'host')),
     remove: async (prefix, iface) => void must(await driver.remove(iface, prefix)),
   },
   store: {

@@ -16,6 +16,7 @@ function make(addresses: MemoryAddresses, store: MemoryStore, clock = new Manual
 }
 
 const VIP = '203.0.113.10/32';
+const ON_LO = { prefix: VIP, interface: 'lo', scope: 'host' as const };
 
 describe('VIP addresses', () => {
   it('records before it adds, and removes at the end', async () => {
@@ -24,11 +25,11 @@ describe('VIP addresses', () => {
     const { vips } = make(kernel, store);
     const add = kernel.add.bind(kernel);
     let recorded: unknown;
-    kernel.add = async (prefix, iface) => {
+    kernel.add = async (a) => {
       recorded = store.ours;
-      await add(prefix, iface);
+      await add(a);
     };
-    await vips.start([VIP], 'lo');
+    await vips.start([ON_LO]);
     expect(recorded).toEqual([{ prefix: VIP, interface: 'lo' }]);
     expect(vips.get(VIP)).toEqual({ prefix: VIP, interface: 'lo', ours: true });
     await vips.stop();
@@ -39,7 +40,7 @@ describe('VIP addresses', () => {
   it('leaves alone what somebody else put there, whatever its length and interface', async () => {
     const kernel = new MemoryAddresses([{ prefix: '203.0.113.10/24', interface: 'net1' }]);
     const { vips } = make(kernel, new MemoryStore());
-    await vips.start([VIP], 'lo');
+    await vips.start([ON_LO]);
     expect(vips.get(VIP)).toEqual({ prefix: VIP, interface: 'net1', ours: false });
     await vips.stop();
     expect(kernel.calls).toEqual([]);
@@ -51,7 +52,7 @@ describe('VIP addresses', () => {
     const store = new MemoryStore();
     store.ours = left;
     const { vips } = make(kernel, store);
-    await vips.start([VIP], 'lo');
+    await vips.start([ON_LO]);
     expect(kernel.calls).toEqual(['remove 203.0.113.11/32 lo']);
     expect(vips.get(VIP).ours).toBe(true);
     await vips.stop();
@@ -64,7 +65,7 @@ describe('VIP addresses', () => {
     const clock = new ManualClock();
     const { vips, changes } = make(kernel, store, clock);
     kernel.refuse = 'EPERM: not permitted';
-    await vips.start([VIP], 'lo');
+    await vips.start([ON_LO]);
     expect(vips.get(VIP)).toEqual({ prefix: VIP, ours: false, error: 'EPERM: not permitted' });
     expect(store.ours).toEqual([]);
     kernel.refuse = undefined;

@@ -82,7 +82,8 @@ describe('speaker', () => {
       'degraded>dead',
       'dead>full',
     ]);
-    expect(world.events.filter((e) => e.kind === 'vip').map((e) => `${e.from}>${e.to}:${e.addresses.length}`)).toEqual([
+    const changes = world.events.flatMap((e) => (e.kind === 'vip' && 'from' in e ? [e] : []));
+    expect(changes.map((e) => `${e.from}>${e.to}:${e.addresses.length}`)).toEqual([
       'withdrawn>announced:2',
       'announced>degraded:2',
       'degraded>withdrawn:2',

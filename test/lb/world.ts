@@ -4,6 +4,7 @@ import { ManualClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { Addresses, AddressStore, InterfaceAddress } from '../../src/lb/addresses.ts';
 import type { LbEvent } from '../../src/lb/announcer.ts';
+import type { NeededAddress } from '../../src/lb/back-end.ts';
 import { lbConfig } from '../../src/lb/config.ts';
 import type { Renewal } from '../../src/lb/lease.ts';
 import { MemoryNetwork } from '../../src/net/memory.ts';
@@ -46,10 +47,11 @@ export class MemoryAddresses implements Addresses {
   async list() {
     return [...this.present];
   }
-  async add(prefix: string, iface: string) {
+  async add({ prefix, interface: iface }: NeededAddress) {
     if (this.refuse !== undefined) throw new Error(this.refuse);
     this.calls.push(`add ${prefix} ${iface}`);
-    this.present.push({ prefix, interface: iface });
+    if (!this.present.some((p) => p.prefix === prefix && p.interface === iface))
+      this.present.push({ prefix, interface: iface });
   }
   async remove(prefix: string, iface: string) {
     this.calls.push(`remove ${prefix} ${iface}`);

@@ -1,0 +1,119 @@
+/** The BGP sessions of this node as one back end: every session is told all that is wanted, and sends only what differs. */
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Dial } from '../../net/types.ts';
+import type { DownFacts } from '../../protocol/bgp/machine.ts';
+import type { Registry } from '../../telemetry/registry.ts';
+import type { BackEnd, BackEndConfig, BackEndEvents, NeededAddress, VipFacts, Wanted } from '../back-end.ts';
+import { BgpSession, type SessionStatus, sessionFingerprint } from './session.ts';
+
+export interface BgpBackEndOptions {
+  clock: Clock;
+  log: Logger;
+  metrics: Registry;
+  dial: Dial;
+  random?: () => number;
+  events: BackEndEvents;
+}
+
+export class BgpBackEnd implements BackEnd {
+  readonly kind = 'bgp';
+  private readonly o: BgpBackEndOptions;
+  private readonly sessions = new Map<string, BgpSession>();
+  private routerId = '';
+  private iface = 'lo';
+  private wanted: Wanted = { grade: 'dead', reason: 'starting', draining: false, vips: [] };
+  private applying = false;
+
+  constructor(options: BgpBackEndOptions) {
+    this.o = options;
+  }
+
+  /** A session is renewed only where its own settings changed. */
+  configure({ lb, routerId }: BackEndConfig): void {
+    const { bgp } = lb;
+    this.routerId = routerId;
+    this.iface = lb.interface;
+    const peers = new Map((bgp?.peers ?? []).map((p) => [p.address, p]));
+    for (const [address, session] of this.sessions) {
+      const p = peers.get(address);
+      if (p && bgp && sessionFingerprint(p, bgp.asn, routerId) === session.fingerprint) continue;
+      void session.stop('', true);
+      this.sessions.delete(address);
+    }
+    for (const peer of peers.values()) {
+      if (!bgp || this.sessions.has(peer.address)) continue;
+      const session: BgpSession = new BgpSession({
+        ...this.o,
+        peer,
+        asn: bgp.asn,
+        routerId,
+        onChange: (change) => {
+          const { events } = this.o;
+          if (change.state === 'up') events.onSession('bgp', peer.address, 'down', 'up', 'Established');
+          else if (change.state === 'down' && change.facts.established)
+            events.onSession('bgp', peer.address, 'up', 'down', describeDown(change.facts));
+          // One change of what is wanted is one event, however many sessions it goes through.
+          if (!this.applying)
+            events.onChange(change.state === 'down' ? describeDown(change.facts) : this.wanted.reason);
+        },
+      });
+      this.sessions.set(peer.address, session);
+      session.start();
+      this.tell(session);
+    }
+  }
+
+  want(w: Wanted): void {
+    this.wanted = w;
+    this.applying = true;
+    for (const s of this.sessions.values()) this.tell(s);
+    this.applying = false;
+  }
+
+  /** On the node from start to exit: packets that are still on their way are taken whatever was announced. */
+  addresses(): NeededAddress[] {
+    return this.wanted.vips.map((v) => ({ prefix: v.prefix, interface: this.iface, scope: 'host' }));
+  }
+
+  facts(prefix: string): VipFacts {
+    const sessions = [...this.sessions.values()];
+    const family = prefix.includes(':') ? '2/1' : '1/1';
+    return {
+      announced: sessions.some((s) => s.announced(prefix)),
+      peers: sessions.map((s) => {
+        const { established_since, end_of_rib } = s.status();
+        return {
+          peer: s.address,
+          announced: s.announced(prefix),
+          established_since,
+          end_of_rib: end_of_rib.includes(family),
+          obstacle: s.obstacle(prefix),
+        };
+      }),
+    };
+  }
+
+  status(): { router_id: string; peers: SessionStatus[] } {
+    return { router_id: this.routerId, peers: [...this.sessions.values()].map((s) => s.status()) };
+  }
+
+  /** Ends the sessions with `text` in the NOTIFICATION (RFC 9003). */
+  async stop(text: string): Promise<void> {
+    await Promise.all([...this.sessions.values()].map((s) => s.stop(text)));
+  }
+
+  private tell(s: BgpSession): void {
+    const bound = this.wanted.vips.filter((v) => v.bound).map((v) => v.prefix);
+    s.want(bound, this.wanted.grade);
+  }
+}
+
+/** One line for people: reason, NOTIFICATION and its text. */
+function describeDown(facts: DownFacts): string {
+  const n = facts.received ?? facts.sent;
+  const parts = [facts.reason];
+  if (n) parts.push(`${facts.received ? 'received' : 'sent'} ${n.name}`);
+  if (n?.text) parts.push(n.text);
+  return parts.join(': ');
+}
