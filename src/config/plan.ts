@@ -22,6 +22,10 @@ const LIVE = [
   'inventory',
   'mibs',
   'alarms',
+  'lb.interface',
+  'lb.drain',
+  'lb.vips',
+  'lb.bgp',
 ];
 
 /** Compares two configurations leaf by leaf. */
@@ -36,6 +40,7 @@ export function planReload(before: Config, after: Config): ReloadPlan {
     const entry = head ?? path;
     if (!list.includes(entry)) list.push(entry);
   }
+  for (const path of listenersOfChangedVips(before, after)) if (!restart.includes(path)) restart.push(path);
   return { live, restart };
 }
 
@@ -48,11 +53,23 @@ export function mergeLive(running: Config, wanted: Config): Config {
     inventory: wanted.inventory,
     mibs: wanted.mibs,
     alarms: wanted.alarms,
+    lb: { ...wanted.lb, lease: running.lb.lease, rise: running.lb.rise },
     collectors: {
       ...running.collectors,
       snmp_trap: snmp && next ? { ...next, listen: snmp.listen } : snmp,
     },
   };
+}
+
+/** A listener that names a VIP has a socket for each of its addresses, and sockets are opened at start. */
+function listenersOfChangedVips(before: Config, after: Config): string[] {
+  const addresses = (c: Config) => new Map(c.lb.vips.map((v) => [v.name, v.addresses.join(' ')]));
+  const old = addresses(before);
+  const changed = new Set([...addresses(after)].filter(([name, text]) => old.get(name) !== text).map(([name]) => name));
+  return Object.entries(after.collectors).flatMap(([name, c]) => {
+    const listen = (c as { listen?: { vip?: string }[] } | undefined)?.listen ?? [];
+    return listen.some((l) => l.vip !== undefined && changed.has(l.vip)) ? [`collectors.${name}.listen`] : [];
+  });
 }
 
 function compare(a: unknown, b: unknown, path: string, out: string[]): void {

@@ -151,6 +151,7 @@ export type ToSpeaker =
   | { kind: 'ask'; id: number }
   | { kind: 'drain'; reason: string }
   | { kind: 'undrain' }
+  | { kind: 'reconfigure'; config: Config }
   | { kind: 'stop'; reason: string };
 
 export interface SpeakerDecision {

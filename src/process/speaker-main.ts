@@ -48,6 +48,9 @@ process.on('message', (message) => {
     case 'undrain':
       speaker?.undrain();
       return;
+    case 'reconfigure':
+      void speaker?.reload(m.config.lb);
+      return;
     case 'stop':
       void (speaker?.stop(m.reason) ?? Promise.resolve()).finally(() => {
         send({ kind: 'stopped' });

@@ -27,7 +27,6 @@ import { nativeProblem } from '../net/native.ts';
 import { SpoolFormatError } from '../spool/errors.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
-import { Child } from './child.ts';
 import { CounterStore } from './counters.ts';
 import { forChildren, openDoors } from './doors.ts';
 import { explain } from './explain.ts';
@@ -37,10 +36,11 @@ import { KernelLosses, readProc } from './kernel-losses.ts';
 import { listenView } from './listens.ts';
 import { takeLock } from './lock.ts';
 import { MeaningHost } from './meaning.ts';
-import type { FromSpeaker, Listen, RefusalAnswer, SpeakerDecision, TapFilter, ToSpeaker } from './messages.ts';
+import type { Listen, RefusalAnswer, SpeakerDecision, TapFilter } from './messages.ts';
 import { awaitOrphans } from './orphans.ts';
 import { type Identity, lookUpUser } from './privileges.ts';
 import { RateMeter } from './rate.ts';
+import { SPEAKER_FILE, SPEAKER_SOCKET, SpeakerHost } from './speaker-host.ts';
 import { StartError } from './start-error.ts';
 import { Taps } from './tap.ts';
 
@@ -62,10 +62,7 @@ export interface SupervisorOptions {
   cores: number;
 }
 
-const SPEAKER_SILENCE_MS = 1_000;
-const SPEAKER_SOCKET = 'speaker.sock';
-/** The pid of the speaker, relative to data_dir. */
-const SPEAKER_FILE = 'speaker-children';
+const NO_SPEAKER: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['no speaker is known'] };
 
 export class Supervisor implements Admin {
   private readonly o: SupervisorOptions;
@@ -79,8 +76,7 @@ export class Supervisor implements Admin {
   private config: Config;
   private fleet: Fleet | undefined;
   private kernel: KernelLosses | undefined;
-  private speaker: Child | undefined;
-  private decision: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['the speaker has not started'] };
+  private speaker: SpeakerHost | undefined;
   private identity: Identity | undefined;
   private inventory: InventoryEntry[];
   private readonly meaning: MeaningHost;
@@ -164,7 +160,7 @@ export class Supervisor implements Admin {
   private abandon(): void {
     this.stopping = true;
     this.fleet?.abandon();
-    void this.speaker?.ended(0);
+    this.speaker?.abandon();
     for (const close of this.closers) void close();
     this.release();
   }
@@ -218,33 +214,17 @@ export class Supervisor implements Admin {
   }
 
   private startSpeaker(dataDir: string): void {
-    const { clock, log } = this.o;
-    this.speaker = new Child({
-      name: 'speaker',
-      entry: 'speaker-main',
-      fds: [],
-      noteFile: SPEAKER_FILE,
-      clock,
-      log,
-      silenceMs: Math.max(SPEAKER_SILENCE_MS, this.config.lb.lease.timeout),
-      onMessage: (m) => this.fromSpeaker(m as FromSpeaker),
-      onFork: (send) =>
-        send({
-          kind: 'init',
-          config: forChildren(this.config),
-          dataDir,
-          workers: this.fleet?.size ?? 0,
-          socket: SPEAKER_SOCKET,
-          logTty: this.o.logTty,
-          gid: this.identity?.gid,
-          nativeProblem: nativeProblem(),
-        } satisfies ToSpeaker),
-      onExit: (how) => {
-        this.counters.retire('speaker');
-        this.decision = { code: 503, grade: 'dead', reasons: [`the speaker ended: ${how}`] };
-      },
+    this.speaker = new SpeakerHost({
+      ...this.o,
+      config: () => forChildren(this.config),
+      dataDir,
+      workers: () => this.fleet?.size ?? 0,
+      gid: this.identity?.gid,
+      nativeProblem,
+      counters: this.counters,
+      asker: this.asker,
+      onEvent: (e) => this.fleet?.say(e),
     });
-    this.speaker.start();
   }
 
   private logReady(): void {
@@ -264,26 +244,6 @@ export class Supervisor implements Admin {
 
   /** Called once when all is bound; the CLI prints the first steps. */
   onReady: (listening: { collector: string; address: string; protocol: string }[]) => void = () => {};
-
-  private fromSpeaker(m: FromSpeaker): void {
-    switch (m.kind) {
-      case 'beat':
-        this.decision = m.decision;
-        this.counters.update('speaker', m.samples);
-        return;
-      case 'answer':
-        this.asker.answer(m.id, 'speaker', m.value);
-        return;
-      case 'event':
-        this.fleet?.say(m.event);
-        return;
-      case 'fatal':
-        this.o.log.error({ error: m.message }, 'the speaker cannot run');
-        return;
-      default:
-        return;
-    }
-  }
 
   // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -326,7 +286,7 @@ export class Supervisor implements Admin {
   }
 
   vipz(): SpeakerDecision {
-    return this.speaker ? this.decision : (this.fleet?.decision ?? this.decision);
+    return this.speaker?.decision ?? this.fleet?.decision ?? NO_SPEAKER;
   }
 
   metrics(): Promise<string> {
@@ -364,12 +324,7 @@ export class Supervisor implements Admin {
 
   async lb(): Promise<unknown> {
     const base = { decision: this.vipz(), draining: this.draining };
-    if (!this.speaker) return base;
-    const speaker = this.speaker;
-    const g = await this.asker.ask<Record<string, unknown>>(
-      new Map([['speaker', (id: number) => speaker.send({ kind: 'ask', id } satisfies ToSpeaker)]]),
-    );
-    return g.answers.length ? { ...base, ...g.answers[0] } : { ...base, silent: g.silent };
+    return this.speaker ? { ...base, ...(await this.speaker.status()) } : base;
   }
 
   async spool(): Promise<unknown> {
@@ -422,7 +377,7 @@ export class Supervisor implements Admin {
 
   async drain(who: string): Promise<unknown> {
     this.draining = true;
-    this.speaker?.send({ kind: 'drain', reason: 'drain requested' } satisfies ToSpeaker);
+    this.speaker?.drain('drain requested');
     this.fleet?.tellAll({ kind: 'draining', on: true });
     this.fleet?.say({ type: 'audit.v1', data: { action: 'lb.drain', who, result: 'accepted' } });
     return { draining: true };
@@ -430,7 +385,7 @@ export class Supervisor implements Admin {
 
   async undrain(who: string): Promise<unknown> {
     this.draining = false;
-    this.speaker?.send({ kind: 'undrain' } satisfies ToSpeaker);
+    this.speaker?.undrain();
     this.fleet?.tellAll({ kind: 'draining', on: false });
     this.fleet?.say({ type: 'audit.v1', data: { action: 'lb.undrain', who, result: 'accepted' } });
     return { draining: false };
@@ -457,6 +412,7 @@ export class Supervisor implements Admin {
   reconfigure(config: Config): void {
     this.config = config;
     this.fleet?.tellAll({ kind: 'reconfigure', config: forChildren(config) });
+    this.speaker?.reconfigure();
     this.reloadMibs();
   }
 
@@ -484,9 +440,7 @@ export class Supervisor implements Admin {
     const { lb, export: exporters } = this.config;
     log.info({ reason }, 'stopping');
     if (this.speaker?.running) {
-      this.speaker.noRestart();
-      this.speaker.send({ kind: 'stop', reason } satisfies ToSpeaker);
-      await this.speaker.ended(lb.drain.timeout + lb.drain.linger + 5000);
+      await this.speaker.stop(reason, lb.drain.timeout + 2 * lb.drain.linger + 5000);
     } else if (this.o.role === 'ingest' && this.config.lb.vips.length > 0) await this.letSpeakerWithdraw();
     const started = clock.nowMs();
     const clean = (await this.fleet?.stop(exporters.flush_timeout)) ?? true;

@@ -1,0 +1,138 @@
+/** The supervisor's side of the speaker: starts it, watches it, keeps its last decision, and carries questions and orders to it. */
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import type { Asker } from './ask.ts';
+import { Child } from './child.ts';
+import type { CounterStore } from './counters.ts';
+import type { FromSpeaker, SpeakerDecision, SystemEvent, ToSpeaker } from './messages.ts';
+
+export interface SpeakerHostOptions {
+  /** As the speaker gets it. */
+  config(): Config;
+  dataDir: string;
+  /** How many workers there are. */
+  workers(): number;
+  /** The group whose members may connect to the lease channel. */
+  gid: number | undefined;
+  logTty: boolean;
+  nativeProblem(): string | undefined;
+  clock: Clock;
+  log: Logger;
+  counters: CounterStore;
+  asker: Asker;
+  /** An event for which the speaker knew no live worker. */
+  onEvent(e: SystemEvent): void;
+}
+
+/** A speaker silent for so long, in milliseconds, is killed: its closed sessions are the withdraw. */
+const SILENCE_MS = 1_000;
+/** Relative to data_dir. */
+export const SPEAKER_SOCKET = 'speaker.sock';
+/** The pid of the speaker, relative to data_dir. */
+export const SPEAKER_FILE = 'speaker-children';
+
+export class SpeakerHost {
+  decision: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['the speaker has not started'] };
+  private readonly o: SpeakerHostOptions;
+  private readonly child: Child;
+  private drainReason: string | undefined;
+
+  constructor(o: SpeakerHostOptions) {
+    this.o = o;
+    const { clock, log } = o;
+    this.child = new Child({
+      name: 'speaker',
+      entry: 'speaker-main',
+      fds: [],
+      noteFile: SPEAKER_FILE,
+      clock,
+      log,
+      silenceMs: Math.max(SILENCE_MS, o.config().lb.lease.timeout),
+      onMessage: (m) => this.heard(m as FromSpeaker),
+      onFork: (send) => {
+        send({
+          kind: 'init',
+          config: o.config(),
+          dataDir: o.dataDir,
+          workers: o.workers(),
+          socket: SPEAKER_SOCKET,
+          logTty: o.logTty,
+          gid: o.gid,
+          nativeProblem: o.nativeProblem(),
+        } satisfies ToSpeaker);
+        // One that was started again goes on where its predecessor was.
+        if (this.drainReason !== undefined) send({ kind: 'drain', reason: this.drainReason } satisfies ToSpeaker);
+      },
+      onExit: (how) => {
+        o.counters.retire('speaker');
+        this.decision = { code: 503, grade: 'dead', reasons: [`the speaker ended: ${how}`] };
+      },
+    });
+    this.child.start();
+  }
+
+  get running(): boolean {
+    return this.child.running;
+  }
+
+  /** Milliseconds since it was last heard. */
+  get silentFor(): number {
+    return this.child.silentFor;
+  }
+
+  drain(reason: string): void {
+    this.drainReason = reason;
+    this.child.send({ kind: 'drain', reason } satisfies ToSpeaker);
+  }
+
+  undrain(): void {
+    this.drainReason = undefined;
+    this.child.send({ kind: 'undrain' } satisfies ToSpeaker);
+  }
+
+  /** VIPs, peers and so on may have changed. */
+  reconfigure(): void {
+    this.child.send({ kind: 'reconfigure', config: this.o.config() } satisfies ToSpeaker);
+  }
+
+  /** What it says of itself, or that it is silent. */
+  async status(): Promise<Record<string, unknown>> {
+    const g = await this.o.asker.ask<Record<string, unknown>>(
+      new Map([['speaker', (id: number) => this.child.send({ kind: 'ask', id } satisfies ToSpeaker)]]),
+    );
+    return g.answers.length ? g.answers[0] : { silent: g.silent };
+  }
+
+  /** The ordered end; resolves when the process is gone, by itself or, after `ms`, killed. */
+  async stop(reason: string, ms: number): Promise<void> {
+    this.child.noRestart();
+    this.child.send({ kind: 'stop', reason } satisfies ToSpeaker);
+    await this.child.ended(ms);
+  }
+
+  /** Ends it at once. */
+  abandon(): void {
+    void this.child.ended(0);
+  }
+
+  private heard(m: FromSpeaker): void {
+    switch (m.kind) {
+      case 'beat':
+        this.decision = m.decision;
+        this.o.counters.update('speaker', m.samples);
+        return;
+      case 'answer':
+        this.o.asker.answer(m.id, 'speaker', m.value);
+        return;
+      case 'event':
+        this.o.onEvent(m.event);
+        return;
+      case 'fatal':
+        this.o.log.error({ error: m.message }, 'the speaker cannot run');
+        return;
+      default:
+        return;
+    }
+  }
+}
