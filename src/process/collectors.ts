@@ -12,9 +12,10 @@ import { aclOf, type SourceAcl } from '../core/source-acl.ts';
 import { dialGrpc } from '../net/grpc.ts';
 import { loadNative } from '../net/native.ts';
 import { openTcpListener } from '../net/tcp.ts';
-import type { Connection, TcpListener, UdpSocket } from '../net/types.ts';
+import type { Connection, TcpListener } from '../net/types.ts';
 import { openUdpSocket, type UdpDriver } from '../net/udp.ts';
 import type { Listen } from './messages.ts';
+import { type Seen, type VipTable, watchTcp, watchUdp } from './vip-seen.ts';
 
 export interface BuildOptions {
   config: Config;
@@ -22,8 +23,9 @@ export interface BuildOptions {
   context: CollectorContext;
   /** What notifications mean. */
   meaning: Meaning;
+  vips: VipTable;
   /** A packet or connection came to a VIP. */
-  onPacket: (vip: string) => void;
+  onPacket: Seen;
 }
 
 export interface BuiltCollectors {
@@ -59,12 +61,12 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
     const vip = l.vip;
     if (l.kind === 'udp') {
       const socket = opened.value as UdpDriver;
-      if (vip !== undefined) watchUdp(socket, () => o.onPacket(vip));
+      watchUdp(socket, vip, o.vips, o.onPacket);
       udp.snmp_trap.push({ spec: l.spec, socket, ack: l.ack, acl: l.acl, countedDrops: l.countedDrops });
       sockets[i] = socket;
     } else {
       const listener = opened.value as TcpListener;
-      if (vip !== undefined) watchTcp(listener, () => o.onPacket(vip));
+      watchTcp(listener, vip, o.vips, o.onPacket);
       const acl = aclOf(l.acl);
       if (acl !== undefined) guardTcp(listener, acl, (c) => refuseSource(l, c));
       tcp[l.collector as 'bmp' | 'bgp'].push({ spec: l.spec, listener });
@@ -91,6 +93,7 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
       ...sockets.flatMap((s) => (s?.failed === undefined ? [] : [`socket not polled: ${s.failed}`])),
     ],
     reconfigure: (next) => {
+      o.vips.replace(next.lb.vips);
       if (next.collectors.snmp_trap) snmp?.reconfigure(next.collectors.snmp_trap);
     },
     setMeaning: (meaning) => {
@@ -101,16 +104,6 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
       for (const close of closers) close();
     },
   };
-}
-
-/** Notes that a VIP is in use, once a batch. */
-function watchUdp(socket: UdpSocket, seen: () => void): void {
-  const start = socket.start.bind(socket);
-  socket.start = (onBatch, onGivenUp) =>
-    start((batch, count) => {
-      if (count > 0) seen();
-      return onBatch(batch, count);
-    }, onGivenUp);
 }
 
 /** Closes a connection of a source that may not connect, before anything of it is read. */
@@ -125,20 +118,5 @@ function guardTcp(listener: TcpListener, acl: SourceAcl, refused: (c: Connection
       }
       refused(c);
       c.destroy();
-    });
-}
-
-/** Streams are in use while they deliver. */
-function watchTcp(listener: TcpListener, seen: () => void): void {
-  const start = listener.start.bind(listener);
-  listener.start = (onConnection) =>
-    start((c) => {
-      seen();
-      onConnection(c);
-      const onData = c.onData;
-      c.onData = (chunk) => {
-        seen();
-        onData(chunk);
-      };
     });
 }

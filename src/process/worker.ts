@@ -48,6 +48,7 @@ import type {
 import { dropTo } from './privileges.ts';
 import { SecurityStream } from './security.ts';
 import { TapPump } from './tap-pump.ts';
+import { VipTable } from './vip-seen.ts';
 
 /** How long a worker without a supervisor tries to make durable what it received. */
 const ABANDON_MS = 5000;
@@ -221,6 +222,7 @@ export class Worker {
         engineClock: clockStore(join('spool', `engine-clock-${init.index}.json`), log),
       },
       meaning: makeMeaning(init.meaning, log),
+      vips: new VipTable(config.lb.vips),
       onPacket: (vip) => {
         this.vips[vip] = clock.wallMs();
       },

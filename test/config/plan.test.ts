@@ -1,7 +1,7 @@
 /** What a changed file means for what runs: taken over at once, or at the next start. */
 import { describe, expect, it } from 'vitest';
 import { mergeLive, planReload } from '../../src/config/plan.ts';
-import { configSchema } from '../../src/config/schema.ts';
+import { type Config, configSchema } from '../../src/config/schema.ts';
 
 const base = {
   collectors: { snmp_trap: { listen: [{ vip: 'ingress', port: 162 }], communities: [{ name: 'public' }] } },
@@ -10,7 +10,7 @@ const base = {
     bgp: { asn: 64512, peers: [{ address: '192.0.2.254', asn: 64500 }] },
   },
 };
-const parse = (over: object = {}) => configSchema.parse({ ...base, ...over });
+const parse = (over: object = {}) => configSchema.parse({ ...base, ...over }) as Config;
 
 describe('the plan of a reload', () => {
   it('takes over VIPs and peers at once', () => {
