@@ -50,6 +50,10 @@ export interface Collector {
   quiesce(): void;
   /** Closes sessions properly (NOTIFICATION, Termination) and stops. */
   stop(): Promise<void>;
+  /** Long-lived sessions that routers opened. */
+  readonly sessionCount?: number;
+  /** How to close each of them so that its router dials again; closing one that has ended does nothing. */
+  openSessions?(): (() => void)[];
   /** For `status`: sessions, targets, in-flight; JSON-able. */
   status(): Record<string, unknown>;
   /** Reasons for which this node should not take events by itself (hard) or only as a last resort (soft). */

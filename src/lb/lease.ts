@@ -18,6 +18,10 @@ export interface Renewal {
   soft: string[];
   /** Last packet that was sent to a VIP, by name of the VIP, UTC milliseconds. */
   vips: Record<string, number>;
+  /** Long-lived sessions (BMP, BGP) this worker has. */
+  sessions?: number;
+  /** Informs that were repeated after this worker had answered them, since it began. */
+  retried?: number;
 }
 
 export type LeaseInput =
@@ -25,6 +29,8 @@ export type LeaseInput =
   /** The worker's channel closed. */
   | { type: 'closed'; worker: number }
   | { type: 'drain'; reason: string }
+  /** As `drain`, but nothing is announced any more. */
+  | { type: 'withdraw'; reason: string }
   | { type: 'undrain' }
   | { type: 'timer'; timer: 'lease' };
 
@@ -49,6 +55,8 @@ interface WorkerLease {
   expired: boolean;
   hard: string[];
   soft: string[];
+  sessions: number;
+  retried: number;
 }
 
 /** More workers than this is a damaged renewal. */
@@ -64,6 +72,7 @@ export class LeaseMachine {
   private readonly workers = new Map<number, WorkerLease>();
   private of: number;
   private drainReason: string | undefined;
+  private withdrawReason: string | undefined;
   private said = '';
   private due: number | undefined;
   private graced = false;
@@ -74,7 +83,7 @@ export class LeaseMachine {
   }
 
   get draining(): boolean {
-    return this.drainReason !== undefined;
+    return this.drainReason !== undefined || this.withdrawReason !== undefined;
   }
 
   /** True while every worker renewed in time. */
@@ -84,6 +93,17 @@ export class LeaseMachine {
       if (!w?.open || w.expired) return false;
     }
     return true;
+  }
+
+  /** Over all workers: long-lived sessions, and informs repeated after their answer. */
+  totals(): { sessions: number; retried: number } {
+    let sessions = 0;
+    let retried = 0;
+    for (const w of this.workers.values()) {
+      if (w.open) sessions += w.sessions;
+      retried += w.retried;
+    }
+    return { sessions, retried };
   }
 
   /** For `status`: each expected worker, `age` in milliseconds. */
@@ -110,8 +130,12 @@ export class LeaseMachine {
       case 'drain':
         this.drainReason = input.reason;
         break;
+      case 'withdraw':
+        this.withdrawReason = input.reason;
+        break;
       case 'undrain':
         this.drainReason = undefined;
+        this.withdrawReason = undefined;
         break;
       case 'timer': {
         const late = this.due !== undefined && now - this.due > OWN_LATENESS_MS;
@@ -145,6 +169,8 @@ export class LeaseMachine {
       expired: false,
       hard: r.hard,
       soft: r.soft,
+      sessions: r.sessions ?? 0,
+      retried: r.retried ?? 0,
     });
     for (const name in r.vips) if (r.vips[name] > (this.vips.get(name) ?? 0)) this.vips.set(name, r.vips[name]);
   }
@@ -177,7 +203,8 @@ export class LeaseMachine {
         for (const s of w.soft) soft.push(`worker ${i}: ${s}`);
       }
     }
-    if (this.drainReason !== undefined) soft.push(this.drainReason);
+    if (this.withdrawReason !== undefined) hard.push(this.withdrawReason);
+    else if (this.drainReason !== undefined) soft.push(this.drainReason);
     const text = `${hard.join('\n')}\0${soft.join('\n')}`;
     if (text === this.said) return;
     this.said = text;

@@ -35,6 +35,10 @@ export interface BuiltCollectors {
   problems(): string[];
   reconfigure(config: Config): void;
   setMeaning(meaning: Meaning): void;
+  /** Long-lived sessions, and informs that were repeated after their answer. */
+  totals(): { sessions: number; retried: number };
+  /** Closes long-lived sessions one after the other over `spreadMs`; they may come back. */
+  closeSessions(spreadMs: number): void;
   /** By listener: datagrams the kernel dropped at this worker's socket since it was opened. */
   drops(): number[];
   close(): void;
@@ -98,6 +102,14 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
     },
     setMeaning: (meaning) => {
       if (snmp) snmp.meaning = meaning;
+    },
+    totals: () => ({
+      sessions: named.reduce((sum, [, c]) => sum + (c.sessionCount ?? 0), 0),
+      retried: snmp?.retriedAfterAnswer ?? 0,
+    }),
+    closeSessions: (spreadMs) => {
+      const all = named.flatMap(([, c]) => c.openSessions?.() ?? []);
+      for (const [i, close] of all.entries()) context.clock.setTimeout(close, (spreadMs * i) / all.length);
     },
     drops: () => sockets.map((s) => s?.kernelDrops ?? 0),
     close: () => {

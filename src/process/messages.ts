@@ -114,6 +114,10 @@ export interface Renewal {
   soft: string[];
   /** VIP name → UTC milliseconds of the last packet. */
   vips: Record<string, number>;
+  /** Long-lived sessions (BMP, BGP) of this worker. */
+  sessions: number;
+  /** Informs that were repeated after this worker had answered them. */
+  retried: number;
 }
 
 export type FromWorker =
@@ -164,6 +168,8 @@ export interface SpeakerDecision {
 /** What comes back over the lease channel. */
 export type FromSpeakerToWorker =
   | { kind: 'decision'; decision: SpeakerDecision }
+  /** The node is drained: long-lived sessions go, one after the other. */
+  | { kind: 'close-sessions'; spreadMs: number }
   | { kind: 'event'; event: SystemEvent };
 
 export type FromSpeaker =

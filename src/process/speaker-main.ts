@@ -93,6 +93,7 @@ async function run(init: SpeakerInit): Promise<void> {
       addresses: kernelAddresses(config.lb.interface),
       store: fileStore(),
       onEvent: ({ ...data }) => say({ type: 'system.v1', data }),
+      onCloseSessions: (spreadMs) => tell({ kind: 'close-sessions', spreadMs }),
     });
     const channel = await listenUnix(
       init.socket,

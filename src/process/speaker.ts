@@ -10,6 +10,7 @@ import type { Logger } from '../core/log.ts';
 import type { Addresses, AddressStore } from '../lb/addresses.ts';
 import { Announcer, type AnnouncerStatus, type LbEvent } from '../lb/announcer.ts';
 import type { LbConfig } from '../lb/config.ts';
+import { type DrainEffect, type DrainInput, DrainMachine, type DrainPhase } from '../lb/drain.ts';
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../lb/grade.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
 import type { Dial } from '../net/types.ts';
@@ -29,6 +30,8 @@ export interface SpeakerOptions {
   random?: () => number;
   /** The data of a `system.v1` event, to be carried to a live worker. */
   onEvent(e: LbEvent): void;
+  /** Asks every worker to close its long-lived sessions, spread over so many milliseconds. */
+  onCloseSessions?(spreadMs: number): void;
 }
 
 export interface SpeakerStatus extends AnnouncerStatus {
@@ -39,6 +42,17 @@ export interface SpeakerStatus extends AnnouncerStatus {
   soft: string[];
   draining: boolean;
   stopping: boolean;
+  /** While draining. */
+  drain?: {
+    phase: DrainPhase;
+    /** A phase ended by its limit, not by silence. */
+    limit_reached: boolean;
+    /** Milliseconds since the last packet to a VIP. */
+    silent_ms: number;
+    sessions: number;
+    /** Informs repeated since the drain began although this node had answered them: its answers are lost on the way. */
+    answers_lost: number;
+  };
   workers: { worker: number; state: string; age?: number }[];
 }
 
@@ -48,7 +62,11 @@ export class Speaker {
   private readonly lease: LeaseMachine;
   private readonly grade: GradeMachine;
   private readonly announcer: Announcer;
-  private readonly timers = new Map<'lease' | 'rise', TimerHandle>();
+  private readonly drainMachine = new DrainMachine();
+  private readonly timers = new Map<'lease' | 'rise' | 'drain', TimerHandle>();
+  private onDrained: (() => void) | undefined;
+  private retriedBefore = 0;
+  private answersLost = 0;
   private readonly gradeMetric: Handle;
   private readonly freshMetric: Handle;
   private gradeSince: number;
@@ -88,12 +106,18 @@ export class Speaker {
     this.onLease({ type: 'closed', worker });
   }
 
+  /** Worse first, then not at all; `undrain` takes it back. See lb/drain.ts. */
   drain(reason = 'draining'): void {
-    this.onLease({ type: 'drain', reason });
+    if (this.drainMachine.phase === 'off') {
+      this.retriedBefore = this.lease.totals().retried;
+      this.answersLost = 0;
+    }
+    this.onDrain({ type: 'start', reason, settings: this.config.drain });
+    this.tickDrain();
   }
 
   undrain(): void {
-    if (!this.stopped) this.onLease({ type: 'undrain' });
+    if (!this.stopped) this.onDrain({ type: 'stop' });
   }
 
   /** New VIPs, peers, interface, drain times. Sessions whose settings did not change stay up. Lease and rise stay as they were at start. */
@@ -119,13 +143,14 @@ export class Speaker {
       draining: this.lease.draining,
       stopping: this.stopped !== undefined,
       workers: this.lease.list(this.o.clock.nowMs()),
+      drain: this.drainStatus(),
       ...this.announcer.status(this.lease.vips),
     };
   }
 
   /**
-   * Degraded for `drain.linger`, so that routers move over; withdrawn until the VIPs were silent for `drain.linger`, at most `drain.timeout`;
-   * NOTIFICATION with `reason`; addresses removed. The caller goes on reading and acknowledging until it resolves. Without anything announced it waits for nothing.
+   * Drains, and when nothing comes any more (at the latest after `drain.timeout`): NOTIFICATION with `reason`, addresses removed. The caller
+   * goes on reading and acknowledging until it resolves. Without anything announced it waits for nothing.
    */
   stop(reason: string): Promise<void> {
     this.stopped ??= this.runStop(reason);
@@ -133,17 +158,11 @@ export class Speaker {
   }
 
   private async runStop(reason: string): Promise<void> {
-    const { linger, timeout } = this.config.drain;
     const text = `${this.o.node}: ${reason}`;
-    this.onLease({ type: 'drain', reason: `stopping: ${reason}` });
-    if (this.announcer.announcing) {
-      await this.sleep(linger);
-      this.become('dead', [text]);
-      this.withdrawn = true;
-      const end = this.o.clock.nowMs() + timeout;
-      await this.sleep(linger);
-      while (this.o.clock.nowMs() < end && this.silentMs() < linger) await this.sleep(Math.max(50, linger / 10));
-    }
+    await new Promise<void>((resolve) => {
+      this.onDrained = resolve;
+      this.drain(`stopping: ${reason}`);
+    });
     await this.end(text);
   }
 
@@ -170,10 +189,65 @@ export class Speaker {
     return this.o.clock.wallMs() - last;
   }
 
-  private sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.o.clock.setTimeout(resolve, ms);
-    });
+  private onDrain(input: DrainInput): void {
+    if (this.closed) return;
+    const out: DrainEffect[] = [];
+    this.drainMachine.handle(this.o.clock.nowMs(), input, out);
+    for (const e of out) {
+      switch (e.type) {
+        case 'degrade':
+          this.onLease({ type: 'drain', reason: e.reason });
+          break;
+        case 'withdraw':
+          this.onLease({ type: 'withdraw', reason: e.reason });
+          break;
+        case 'restore':
+          this.onLease({ type: 'undrain' });
+          break;
+        case 'close-sessions':
+          this.o.onCloseSessions?.(e.spread);
+          break;
+        case 'phase':
+          this.o.log.info({ from: e.from, to: e.to, reason: e.reason }, 'drain');
+      }
+    }
+    if (this.drainMachine.phase === 'drained') this.onDrained?.();
+  }
+
+  private tickDrain(): void {
+    const { phase } = this.drainMachine;
+    if (phase === 'off' || this.closed) return;
+    this.watchAnswers();
+    const { sessions } = this.lease.totals();
+    this.onDrain({ type: 'tick', announcing: this.announcer.announcing, silent: this.silentMs(), sessions });
+    if (this.closed) return;
+    const { linger } = this.config.drain;
+    this.setTimer('drain', Math.min(500, Math.max(20, linger / 10)), () => this.tickDrain());
+  }
+
+  /** A router with strict reverse-path filtering drops what comes from a node it has no route to: the answers of a node that is being drained. */
+  private watchAnswers(): void {
+    const lost = this.lease.totals().retried - this.retriedBefore;
+    if (lost <= this.answersLost) return;
+    const first = this.answersLost === 0;
+    this.answersLost = lost;
+    if (!first) return;
+    const reason = 'informs are repeated although this node answered them since the drain began';
+    const fix = 'a router with strict reverse-path filtering drops the answers of a drained node: use loose mode there';
+    this.o.log.warn({ informs: lost, fix }, reason);
+    this.o.onEvent({ kind: 'vip', reason, facts: { informs: lost, fix } });
+  }
+
+  private drainStatus(): SpeakerStatus['drain'] {
+    const { phase, limitReached } = this.drainMachine;
+    if (phase === 'off') return undefined;
+    return {
+      phase,
+      limit_reached: limitReached,
+      silent_ms: Math.min(this.silentMs(), this.o.clock.wallMs()),
+      sessions: this.lease.totals().sessions,
+      answers_lost: this.answersLost,
+    };
   }
 
   private onLease(input: LeaseInput): void {
@@ -217,7 +291,7 @@ export class Speaker {
     this.announcer.setGrade(to, reason, this.lease.draining);
   }
 
-  private setTimer(name: 'lease' | 'rise', ms: number, fn: () => void): void {
+  private setTimer(name: 'lease' | 'rise' | 'drain', ms: number, fn: () => void): void {
     this.clearTimer(name);
     const fire = () => {
       this.timers.delete(name);
@@ -226,7 +300,7 @@ export class Speaker {
     this.timers.set(name, this.o.clock.setTimeout(fire, ms));
   }
 
-  private clearTimer(name: 'lease' | 'rise'): void {
+  private clearTimer(name: 'lease' | 'rise' | 'drain'): void {
     const handle = this.timers.get(name);
     if (handle) this.o.clock.clearTimeout(handle);
     this.timers.delete(name);
@@ -236,7 +310,7 @@ export class Speaker {
 /** A renewal is a message of another process, so its shape is not taken for granted. */
 function asRenewal(m: unknown): Renewal | undefined {
   if (typeof m !== 'object' || m === null) return undefined;
-  const { worker, of, counter, hard, soft, vips } = m as Record<string, unknown>;
+  const { worker, of, counter, hard, soft, vips, sessions, retried } = m as Record<string, unknown>;
   if (!Number.isInteger(worker) || !Number.isInteger(of) || !Number.isFinite(counter)) return undefined;
   if (!isTexts(hard) || !isTexts(soft) || typeof vips !== 'object' || vips === null) return undefined;
   for (const at of Object.values(vips)) if (typeof at !== 'number') return undefined;
@@ -247,6 +321,8 @@ function asRenewal(m: unknown): Renewal | undefined {
     hard,
     soft,
     vips: vips as Record<string, number>,
+    sessions: Number.isInteger(sessions) ? (sessions as number) : 0,
+    retried: Number.isInteger(retried) ? (retried as number) : 0,
   };
 }
 

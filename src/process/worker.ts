@@ -236,6 +236,7 @@ export class Worker {
     });
     this.lease = new LeaseChannel(init.speakerSocket, clock, (m) => {
       if (m.kind === 'event') this.say(m.event);
+      else if (m.kind === 'close-sessions') this.collectors.closeSessions(m.spreadMs);
       else this.decision = m.decision;
     });
     this.opened = true;
@@ -289,6 +290,7 @@ export class Worker {
       hard,
       soft,
       vips: this.vips,
+      ...this.collectors.totals(),
     };
     this.lease.send(renewal);
     // A supervisor that stands still must not fill this process with reports of what it could not read.
@@ -404,6 +406,7 @@ export class Worker {
       hard: ['stopped'],
       soft: [],
       vips: this.vips,
+      ...this.collectors.totals(),
       samples: this.registry.snapshot(),
       usage: this.spool.usage(),
       drops: [],

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { type DrainEffect, type DrainInput, DrainMachine, type DrainSettings } from '../../src/lb/drain.ts';
 import { type GradeEffect, type GradeInput, GradeMachine, type GradeSettings } from '../../src/lb/grade.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine, type LeaseSettings } from '../../src/lb/lease.ts';
 import { type BgpEffect, type BgpInput, BgpMachine, type BgpSettings } from '../../src/protocol/bgp/machine.ts';
@@ -106,6 +107,25 @@ describe('lease', () => {
       const out: LeaseEffect[] = [];
       machine.handle(line.at, line.in, out);
       expect({ line: i + 2, out: out.map(lease) }).toEqual({ line: i + 2, out: line.out });
+    }
+  });
+});
+
+function drain(e: DrainEffect): string {
+  if (e.type === 'phase') return `${e.from}>${e.to} ${e.reason}`;
+  if (e.type === 'close-sessions') return `close-sessions ${e.spread}`;
+  return e.type === 'restore' ? 'restore' : `${e.type} ${e.reason}`;
+}
+
+describe('drain', () => {
+  it.each(files('lb', 'drain'))('%s', (file) => {
+    const { lines } = load<DrainInput, DrainSettings>('lb', file);
+    const machine = new DrainMachine();
+    for (const [i, line] of lines.entries()) {
+      const out: DrainEffect[] = [];
+      machine.handle(line.at, line.in, out);
+      const seen = { line: i + 2, out: out.map(drain), state: machine.phase };
+      expect(seen).toEqual({ line: i + 2, out: line.out, state: line.state });
     }
   });
 });

@@ -250,6 +250,28 @@ describe('speaker', () => {
     expect(router.table.get(V4)!.attributes.med).toBe(0);
   });
 
+  it('drains to the end while it runs, says where it is, and finds out that its answers get lost', async () => {
+    const { world, router } = await up(config({ drain: { linger: '1s', timeout: '10s' } }));
+    const asked: number[] = [];
+    world.onCloseSessions = (ms) => asked.push(ms);
+    world.speaker.drain();
+    for (let i = 0; i < 12; i++)
+      await world.run(100, { vips: { ingress: world.clock.wallMs() }, sessions: 3, retried: i });
+    expect(asked).toEqual([150]);
+    expect(router.table.get(V4)!.attributes.med).toBe(1000);
+    expect(world.speaker.status().drain).toMatchObject({ phase: 'moving', sessions: 3, answers_lost: 11 });
+    expect(world.events.filter((e) => 'facts' in e)).toHaveLength(1);
+    await world.run(4000);
+    expect(router.table.size).toBe(0);
+    expect(world.speaker.status()).toMatchObject({ grade: 'dead', drain: { phase: 'drained', limit_reached: false } });
+    expect(router.downs).toEqual([]);
+    expect(world.addresses.present).toHaveLength(3);
+    world.speaker.undrain();
+    await world.run(7000);
+    expect(router.table.get(V4)!.attributes.med).toBe(0);
+    expect(world.speaker.status().drain).toBeUndefined();
+  });
+
   it('retries without capabilities for a router that knows none', async () => {
     const world = new World(config());
     const router = world.router('192.0.2.254', { capabilities: [] });

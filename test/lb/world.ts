@@ -147,6 +147,7 @@ export class World {
   readonly store = new MemoryStore();
   readonly events: LbEvent[] = [];
   readonly speaker: Speaker;
+  onCloseSessions: (spreadMs: number) => void = () => {};
   private counter = 0;
   private readonly workers: number;
 
@@ -164,6 +165,7 @@ export class World {
       store: this.store,
       random: () => 0.5,
       onEvent: (e) => this.events.push(e),
+      onCloseSessions: (ms) => this.onCloseSessions(ms),
     });
   }
 

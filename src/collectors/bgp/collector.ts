@@ -97,6 +97,17 @@ export class BgpCollector implements Collector {
     if (this.open.size > 0) await closed;
   }
 
+  get sessionCount(): number {
+    return this.sessions.size;
+  }
+
+  /** Cease/Administrative Reset: the router may come back at once, to whichever node has the VIP. */
+  openSessions(): (() => void)[] {
+    return [...this.sessions].map(([key, s]) => () => {
+      if (this.sessions.get(key) === s) s.peer.reset(6, 4, 'the collector is drained');
+    });
+  }
+
   status(): Record<string, unknown> {
     const sessions = [...this.sessions.values()].map((s) => ({
       peer: s.connection.remoteAddress,

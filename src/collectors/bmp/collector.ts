@@ -50,6 +50,16 @@ export class BmpCollector implements Collector {
     for (const s of [...this.sessions]) s.close('shutdown');
   }
 
+  get sessionCount(): number {
+    return this.sessions.size;
+  }
+
+  openSessions(): (() => void)[] {
+    return [...this.sessions].map((s) => () => {
+      if (this.sessions.has(s)) s.close('shutdown');
+    });
+  }
+
   status(): Record<string, unknown> {
     return { sessions: [...this.sessions].map((s) => s.status()) };
   }

@@ -92,6 +92,8 @@ export class SnmpTrapCollector implements Collector {
   private readonly guard: Guard;
   private readonly pending = new Map<string, Pending>();
   private readonly received: Handle;
+  /** Informs that were repeated although they had been answered: the answer was lost on its way. */
+  retriedAfterAnswer = 0;
   private readonly repeated: Handle;
   private readonly lost: Handle;
   private readonly inFlight: Handle;
@@ -346,8 +348,10 @@ export class SnmpTrapCollector implements Collector {
         }
         case 'repeated':
           this.repeated.value++;
-          if (e.answer) l.bound.socket.send(i.answer()(), d.source, d.sourcePort, d.destination);
-          else {
+          if (e.answer) {
+            this.retriedAfterAnswer++;
+            l.bound.socket.send(i.answer()(), d.source, d.sourcePort, d.destination);
+          } else {
             // A v3 retry has a msgID of its own, and its sender waits for that one.
             const waiting = this.pending.get(id);
             if (waiting && i.spoken.version === 'v3') waiting.response = i.answer();
