@@ -43,14 +43,26 @@ const ROOMS: { room: string; may: string[] }[] = [
       ...types('pipeline', 'net', 'inventory'),
     ],
   },
-  { room: 'lb/', may: ['codec/', 'protocol/', 'core/', 'event/', 'telemetry/', 'config/fields.ts', ...types('net')] },
+  {
+    room: 'lb/',
+    may: ['codec/', 'protocol/', 'core/', 'event/', 'telemetry/', 'config/fields.ts', ...types('net', 'cluster')],
+  },
   { room: 'cluster/', may: ['codec/', 'core/', 'event/', 'telemetry/', 'config/fields.ts', ...types('net')] },
   { room: 'k8s/', may: ['core/', 'telemetry/', 'config/fields.ts'] },
   { room: 'net/', may: ['core/', 'codec/', 'telemetry/', 'config/fields.ts'] },
   {
     room: 'config/',
     may: [
-      ...['core/', 'event/', 'telemetry/', 'inventory/', 'mib/', 'export/config.ts', 'lb/config.ts'],
+      ...[
+        'core/',
+        'event/',
+        'telemetry/',
+        'inventory/',
+        'mib/',
+        'export/config.ts',
+        'lb/config.ts',
+        'cluster/config.ts',
+      ],
       ...['collectors/*/config.ts', 'collectors/snmp-trap/alarm-rules.ts'],
     ],
   },

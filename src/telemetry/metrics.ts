@@ -143,6 +143,15 @@ export const METRICS = {
     help: 'NOTIFICATION messages',
     labels: ['peer', 'direction'],
   },
+  tidegate_lb_l2_owner: { type: 'gauge', help: '1 while this node owns the VIP on its LAN', labels: ['vip'] },
+  tidegate_lb_l2_transitions_total: { type: 'counter', help: 'VIP addresses this node took or gave up on its LAN' },
+  // Cluster
+  tidegate_cluster_members: { type: 'gauge', help: 'Other members of the cluster', labels: ['state'] },
+  tidegate_cluster_refused_total: { type: 'counter', help: 'Heartbeats that were refused', labels: ['code'] },
+  tidegate_cluster_clock_skew_seconds: {
+    type: 'gauge',
+    help: 'How far this clock is behind the median of the members (negative: ahead)',
+  },
 } as const satisfies Record<string, MetricDeclaration>;
 
 export type MetricName = keyof typeof METRICS;
