@@ -10,6 +10,7 @@ import type { DeviceTable } from '../inventory/inventory.ts';
 import { type CodeText, REFUSAL_CODES } from '../telemetry/codes.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
 import type { Sample } from '../telemetry/registry.ts';
+import { explainVips, type KernelFacts, type LbView } from './explain-vip.ts';
 import { hardRemedy, softRemedy } from './fixes.ts';
 import type { Listen, WorkerStatus } from './messages.ts';
 
@@ -36,6 +37,7 @@ export interface ExplainInput {
   /** Absolute. */
   dataDir: string;
   lb: Record<string, unknown>;
+  kernel: KernelFacts;
   listens: Listen[];
   samples: Sample[];
   nowMs: number;
@@ -59,7 +61,7 @@ export function explain(i: ExplainInput): Explanation {
     ...refusalFindings(i, addresses),
     ...nodeFindings(i),
     ...exportFindings(i),
-    ...vipFindings(i),
+    ...explainVips(i.config.lb, i.lb as LbView, i.kernel, i.nowMs),
   ];
   if (!findings.some((f) => f.severity === 'problem')) {
     findings.push({
@@ -179,38 +181,6 @@ function exportFindings(i: ExplainInput): Finding[] {
         });
       }
     }
-  }
-  return out;
-}
-
-interface PeerView {
-  address?: string;
-  peer?: string;
-  state?: string;
-  reason?: string;
-  last_error?: string;
-}
-
-function vipFindings(i: ExplainInput): Finding[] {
-  const out: Finding[] = [];
-  if (i.config.lb.vips.length === 0) return out;
-  const decision = i.lb.decision as { grade?: string; reasons?: string[] } | undefined;
-  if (decision?.grade !== undefined && decision.grade !== 'full')
-    out.push({
-      at: 'vip',
-      severity: 'problem',
-      cause: `this node is ${decision.grade} for its VIPs: ${(decision.reasons ?? []).join('; ') || 'no reason given'}`,
-      fix: 'remove the reason; the VIP comes back by itself after lb.rise',
-    });
-  for (const p of (i.lb.peers as PeerView[] | undefined) ?? []) {
-    if (p.state === 'Established') continue;
-    const why = p.reason ?? p.last_error;
-    out.push({
-      at: 'vip',
-      severity: 'problem',
-      cause: `the BGP session to ${p.address ?? p.peer} is ${p.state ?? 'not there'}, not Established${why === undefined || why === '' ? '' : `: ${why}`}; that router has no route to this node`,
-      fix: 'compare AS numbers, addresses, multihop and filters (TCP 179) on both ends; `tidegate lb status` follows it',
-    });
   }
   return out;
 }

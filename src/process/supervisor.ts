@@ -30,6 +30,7 @@ import { Asker } from './ask.ts';
 import { CounterStore } from './counters.ts';
 import { forChildren, openDoors } from './doors.ts';
 import { explain } from './explain.ts';
+import { lanInterfaces, readKernelFacts } from './explain-vip.ts';
 import { CHILDREN_FILE, Fleet } from './fleet.ts';
 import { funnel, shownCounters } from './funnel.ts';
 import { KernelLosses, readProc } from './kernel-losses.ts';
@@ -361,6 +362,7 @@ export class Supervisor implements Admin {
       notRunning: this.fleet?.notRunning() ?? [],
       dataDir: process.cwd(),
       lb: lb as Record<string, unknown>,
+      kernel: readKernelFacts(readProc, lanInterfaces()),
       listens: this.listens(),
       samples: this.samples(),
       nowMs: this.o.clock.wallMs(),

@@ -17,6 +17,7 @@ function findings(worker: Partial<WorkerStatus>, over: Partial<ExplainInput> = {
     notRunning: [],
     dataDir: '/var/lib/tidegate',
     lb: {},
+    kernel: { rpFilter: {}, arpIgnore: {} },
     listens: [{ collector: 'snmp_trap', kind: 'udp', spec } as unknown as ExplainInput['listens'][number]],
     samples: [],
     nowMs: 0,
