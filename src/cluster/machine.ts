@@ -64,8 +64,8 @@ export type ClusterInput =
   | { type: 'message'; from: string; wall: number; message: HeartbeatPart }
   | { type: 'timer' }
   /** What we have to say of ourselves from now on. */
-  | { type: 'say'; grade: Heartbeat['grade']; fit: boolean; claims: Claim[] }
-  | { type: 'members'; members: MemberSettings[]; weight: number }
+  | { type: 'say'; grade: Heartbeat['grade']; fit: boolean; claims: Claim[]; weight: number }
+  | { type: 'members'; members: MemberSettings[] }
   | { type: 'leave' };
 
 export type ClusterEffect =
@@ -157,15 +157,15 @@ export class ClusterMachine {
         this.onMessage(now, input.from, input.wall, input.message, out);
         break;
       case 'say': {
-        const { grade, fit, claims } = input;
+        const { grade, fit, claims, weight } = input;
         const next = { grade, fit, claims };
-        const differs = JSON.stringify(next) !== JSON.stringify(this.self);
+        const differs = weight !== this.weight || JSON.stringify(next) !== JSON.stringify(this.self);
+        this.weight = weight;
         this.self = next;
         if (differs) this.beat(now, out);
         break;
       }
       case 'members':
-        this.weight = input.weight;
         this.configure(input.members, out);
         break;
       case 'leave':

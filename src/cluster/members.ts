@@ -19,6 +19,8 @@ export interface Say {
   /** It can hold layer-2 addresses. */
   fit: boolean;
   claims: Claim[];
+  /** Share of the VIPs beside the others' weights; absent: that of the configuration. */
+  weight?: number;
 }
 
 export interface Membership {

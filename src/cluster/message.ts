@@ -16,12 +16,12 @@
  *      node     1 + n
  *      heard    1 + 8 n  count, and the boots of the members the sender hears
  *      claims   2 + …  count, and for each:
- *                 1  state: 1 owner, 2 releasing
+ *                 1  state: 1 owner, 2 releasing, 3 taking
  *                 1  family: 4 or 6
  *                 4 or 16  address
  *                 4  epoch: how often the address was taken, as far as the sender knows
  *                 6  MAC address of the interface that has it
- *                 8  releasing: boot of the member that is to take it; owner: 0
+ *                 8  releasing: boot of the member that is to take it; else 0
  *      HMAC     32  HMAC-SHA-256 with the cluster's secret over all that stands before it
  *
  * Magic, version and the HMAC at the end stay where they are in every version, so that a newer one is recognised, proved and refused by name.
@@ -41,7 +41,7 @@ const MAGIC = 0x54474842;
 const MAC_BYTES = 32;
 const FIXED = 36;
 const GRADES = ['dead', 'degraded', 'full'] as const;
-const STATES = ['owner', 'releasing'] as const;
+const STATES = ['owner', 'releasing', 'taking'] as const;
 
 export type ClaimState = (typeof STATES)[number];
 

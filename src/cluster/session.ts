@@ -85,8 +85,8 @@ export class ClusterSession implements Membership {
   /** New members, secrets, weight. The rest (listen, interval, timeout) stays as it was at start. */
   configure(config: ClusterConfig): void {
     this.config = { ...config, listen: this.config.listen };
-    this.self.weight = config.weight;
-    this.handle({ type: 'members', members: this.others(this.config), weight: config.weight });
+    this.handle({ type: 'members', members: this.others(this.config) });
+    this.say({});
   }
 
   members(): readonly Member[] {
@@ -109,7 +109,9 @@ export class ClusterSession implements Membership {
 
   say(s: Partial<Say>): void {
     this.saying = { ...this.saying, ...s };
-    if (!this.stopped) this.handle({ type: 'say', ...this.saying });
+    const { grade, fit, claims, weight = this.config.weight } = this.saying;
+    this.self.weight = weight;
+    if (!this.stopped) this.handle({ type: 'say', grade, fit, claims, weight });
   }
 
   onChange(fn: () => void): () => void {
