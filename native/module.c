@@ -32,6 +32,14 @@ NAPI_MODULE_INIT() {
       {"interfaceIndex", interface_index},
       {"addressChange", address_change},
       {"addressList", address_list},
+      {"openRaw", open_raw},
+      {"openPacket", open_packet},
+      {"packetSend", packet_send},
+      {"setMinTtl", set_min_ttl},
+      {"setMd5", set_md5},
+      {"realtime", realtime},
+      {"linkState", link_state},
+      {"openLinkEvents", open_link_events},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value f;

@@ -23,10 +23,13 @@ static void attribute(struct nlmsghdr *h, unsigned short type, const void *data,
   h->nlmsg_len = NLMSG_ALIGN(h->nlmsg_len) + (uint32_t)RTA_ALIGN(a->rta_len);
 }
 
-/* addressChange(add, ifindex, address, prefixLength, hostScope, noDad): 0 or errno (EEXIST, EADDRNOTAVAIL: nothing to do). */
+/*
+ * addressChange(add, ifindex, address, prefixLength, hostScope, noDad, lifetime): 0 or errno (EEXIST, EADDRNOTAVAIL: nothing to do).
+ * `lifetime`: seconds after which the kernel removes it; then one that is there gets the new lifetime. 0: for ever.
+ */
 napi_value address_change(napi_env env, napi_callback_info info) {
-  size_t argc = 6;
-  napi_value argv[6];
+  size_t argc = 7;
+  napi_value argv[7];
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
   bool add = false, host = false, nodad = false;
   uint8_t *address;
@@ -36,17 +39,19 @@ napi_value address_change(napi_env env, napi_callback_info info) {
   napi_get_value_bool(env, argv[4], &host);
   napi_get_value_bool(env, argv[5], &nodad);
   int64_t ifindex = arg_int(env, argv[1], 0), prefix = arg_int(env, argv[3], -1);
+  int64_t lifetime = argc < 7 ? 0 : arg_int(env, argv[6], 0);
+  if (lifetime < 0 || lifetime > INT32_MAX) return number(env, EINVAL);
   if (ifindex < 1 || prefix < 0 || prefix > (int64_t)length * 8) return number(env, EINVAL);
 
   struct {
     struct nlmsghdr h;
     struct ifaddrmsg a;
-    uint8_t room[96];
+    uint8_t room[128];
   } request;
   memset(&request, 0, sizeof request);
   request.h.nlmsg_len = NLMSG_LENGTH(sizeof request.a);
   request.h.nlmsg_type = add ? RTM_NEWADDR : RTM_DELADDR;
-  request.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_EXCL : 0);
+  request.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (add ? NLM_F_CREATE | (lifetime > 0 ? NLM_F_REPLACE : NLM_F_EXCL) : 0);
   request.h.nlmsg_seq = 1;
   request.a.ifa_family = length == 4 ? AF_INET : AF_INET6;
   request.a.ifa_prefixlen = (uint8_t)prefix;
@@ -55,6 +60,11 @@ napi_value address_change(napi_env env, napi_callback_info info) {
   request.a.ifa_index = (uint32_t)ifindex;
   attribute(&request.h, IFA_LOCAL, address, length);
   attribute(&request.h, IFA_ADDRESS, address, length);
+  if (add && lifetime > 0) {
+    /* Preferred for as long: a deprecated address would not be chosen as a source. */
+    struct ifa_cacheinfo cache = {.ifa_valid = (uint32_t)lifetime, .ifa_prefered = (uint32_t)lifetime};
+    attribute(&request.h, IFA_CACHEINFO, &cache, sizeof cache);
+  }
 
   int fd = netlink_open();
   if (fd < 0) return number(env, errno);

@@ -19,7 +19,8 @@ napi_value send_from(napi_env env, napi_callback_info info) {
     return number(env, EINVAL);
   int64_t port = arg_int(env, argv[3], -1);
   uint32_t scope = (uint32_t)arg_int(env, argv[5], 0);
-  if (port < 1 || port > 65535 || (local_length != 0 && local_length != address_length)) return number(env, EINVAL);
+  /* Port 0: a raw socket. */
+  if (port < 0 || port > 65535 || (local_length != 0 && local_length != address_length)) return number(env, EINVAL);
   struct sockaddr_storage to;
   socklen_t to_length = fill_address(&to, address, address_length, (int)port, scope);
   if (to_length == 0) return number(env, EINVAL);

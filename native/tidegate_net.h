@@ -5,7 +5,9 @@
  *   reader.c   a UDP reader by recvmmsg(2): one JavaScript call a batch, no object a datagram, with the address each was sent to;
  *   keep.c     the memory that reader receives into, which another process can read on in after its death;
  *   send.c     sendmsg(2) from a chosen local address;
- *   netlink.c  interface addresses by rtnetlink(7).
+ *   netlink.c  interface addresses by rtnetlink(7);
+ *   link.c     links, and word of their changes;
+ *   raw.c      raw IP and packet sockets, TCP-MD5, the least TTL, real-time priority.
  *
  * Opening throws an Error with a `code`. Everything that runs later returns an errno number (0: done) and never throws.
  * Loaded by src/net/native.ts only, which describes each function for its callers.
@@ -32,7 +34,7 @@
 #include <uv.h>
 
 /* Raised with every change of what JavaScript sees; src/net/native.ts refuses another number. */
-#define TIDEGATE_NET_ABI 2
+#define TIDEGATE_NET_ABI 3
 
 /* ---- common.c ---- */
 
@@ -100,5 +102,13 @@ napi_value socket_drops(napi_env env, napi_callback_info info);
 napi_value interface_index(napi_env env, napi_callback_info info);
 napi_value address_change(napi_env env, napi_callback_info info);
 napi_value address_list(napi_env env, napi_callback_info info);
+napi_value open_raw(napi_env env, napi_callback_info info);
+napi_value open_packet(napi_env env, napi_callback_info info);
+napi_value packet_send(napi_env env, napi_callback_info info);
+napi_value set_min_ttl(napi_env env, napi_callback_info info);
+napi_value set_md5(napi_env env, napi_callback_info info);
+napi_value realtime(napi_env env, napi_callback_info info);
+napi_value link_state(napi_env env, napi_callback_info info);
+napi_value open_link_events(napi_env env, napi_callback_info info);
 
 #endif

@@ -7,8 +7,11 @@ export type AddressOutcome = { ok: true; changed: boolean } | { ok: false; code:
 
 /** Addresses of an interface: where a VIP sits. */
 export interface AddressDriver {
-  /** `prefix` is ADDRESS/LENGTH, the address with its host bits. `host`: of no use outside this machine (IPv4 scope host). */
-  add(device: string, prefix: string, host: boolean): Promise<AddressOutcome>;
+  /**
+   * `prefix` is ADDRESS/LENGTH, the address with its host bits. `host`: of no use outside this machine (IPv4 scope host). `lifetime`:
+   * milliseconds until the kernel removes it, rounded up to seconds; one that is there gets the new lifetime.
+   */
+  add(device: string, prefix: string, host: boolean, lifetime?: number): Promise<AddressOutcome>;
   remove(device: string, prefix: string): Promise<AddressOutcome>;
   /** ADDRESS/LENGTH in RFC 5952 text. */
   list(device: string): Promise<{ ok: true; prefixes: string[] } | { ok: false; code: string; text: string }>;
@@ -50,8 +53,8 @@ class NetlinkAddresses implements AddressDriver {
     this.native = native;
   }
 
-  async add(device: string, prefix: string, host: boolean): Promise<AddressOutcome> {
-    return this.change(true, device, prefix, host);
+  async add(device: string, prefix: string, host: boolean, lifetime = 0): Promise<AddressOutcome> {
+    return this.change(true, device, prefix, host, Math.ceil(lifetime / 1000));
   }
 
   async remove(device: string, prefix: string): Promise<AddressOutcome> {
@@ -68,12 +71,12 @@ class NetlinkAddresses implements AddressDriver {
     return { ok: true, prefixes: found.map((a) => `${formatIp(a.address)}/${a.length}`) };
   }
 
-  private change(add: boolean, device: string, prefix: string, host: boolean): AddressOutcome {
+  private change(add: boolean, device: string, prefix: string, host: boolean, lifetime = 0): AddressOutcome {
     const parsed = parse(prefix);
     if (!parsed) return noAddress(prefix);
     const index = this.native.interfaceIndex(device);
     if (index === 0) return noDevice(device);
-    const errno = this.native.addressChange(add, index, parsed.address, parsed.length, host, true);
+    const errno = this.native.addressChange(add, index, parsed.address, parsed.length, host, true, lifetime);
     if (errno === 0) return { ok: true, changed: true };
     const code = errnoName(errno);
     if (code === (add ? 'EEXIST' : 'EADDRNOTAVAIL')) return { ok: true, changed: false };
@@ -82,12 +85,19 @@ class NetlinkAddresses implements AddressDriver {
 }
 
 class CommandAddresses implements AddressDriver {
-  async add(device: string, prefix: string, host: boolean): Promise<AddressOutcome> {
+  async add(device: string, prefix: string, host: boolean, lifetime = 0): Promise<AddressOutcome> {
     const parsed = parse(prefix);
     if (!parsed) return noAddress(prefix);
+    const seconds = String(Math.ceil(lifetime / 1000));
+    const limited = lifetime > 0 ? ['valid_lft', seconds, 'preferred_lft', seconds] : [];
     const more = parsed.address.length === 16 ? ['nodad'] : host ? ['scope', 'host'] : [];
     const text = `${formatIp(parsed.address)}/${parsed.length}`;
-    return this.change(device, text, ['addr', 'add', text, 'dev', device, ...more], /File exists|already assigned/);
+    return this.change(
+      device,
+      text,
+      ['addr', lifetime > 0 ? 'replace' : 'add', text, 'dev', device, ...more, ...limited],
+      /File exists|already assigned/,
+    );
   }
 
   async remove(device: string, prefix: string): Promise<AddressOutcome> {

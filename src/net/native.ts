@@ -48,6 +48,20 @@ export interface Native {
   sendFrom(fd: number, data: Buffer, address: Buffer, port: number, local: Buffer, ifindex: number): number;
   /** Datagrams the socket dropped since it was opened, whoever reads it; minus an errno. */
   socketDrops(fd: number): number;
+  /** A raw IP socket of one interface, which hears `groups` (addresses one after the other) and not itself. */
+  openRaw(options: { family: 4 | 6; protocol: number; device: string; ttl: number; groups: Buffer }): number;
+  /** AF_PACKET; of IPv6 only ICMPv6 of these types, a byte each. */
+  openPacket(options: { device: string; etherType: number; icmpTypes?: Buffer }): number;
+  packetSend(fd: number, frame: Buffer): number;
+  /** The least TTL or hop limit that is taken (RFC 5082); TCP only. */
+  setMinTtl(fd: number, family: 4 | 6, ttl: number): number;
+  /** RFC 2385 key for a peer or prefix, on a socket that is not connected yet or listens; an empty key removes it. */
+  setMd5(fd: number, address: Buffer, prefixLength: number, key: Buffer): number;
+  /** SCHED_RR of this priority (1..99) for this thread alone. */
+  realtime(priority: number): number;
+  linkState(name: string): { index: number; mac: Buffer; mtu: number; up: boolean } | undefined;
+  /** Readable with every change of a link or address. */
+  openLinkEvents(): number;
   /** 0 where there is no such interface. */
   interfaceIndex(name: string): number;
   addressChange(
@@ -57,6 +71,8 @@ export interface Native {
     prefixLength: number,
     hostScope: boolean,
     noDad: boolean,
+    /** Seconds until the kernel removes it; 0: never. With one, an address that is there is renewed. */
+    lifetime?: number,
   ): number;
   addressList(ifindex: number): { address: Buffer; length: number; scope: number }[] | number;
 }
@@ -87,7 +103,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 2;
+const ABI = 3;
 
 let loaded: Native | undefined;
 let problem: string | undefined;

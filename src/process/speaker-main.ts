@@ -153,7 +153,7 @@ function kernelAddresses(iface: string): Addresses {
       }
       return out;
     },
-    add: async (a) => fail(await driver.add(a.interface, a.prefix, a.scope === 'host')),
+    add: async (a) => fail(await driver.add(a.interface, a.prefix, a.scope === 'host', a.lifetime)),
     remove: async (prefix, name) => fail(await driver.remove(name, prefix)),
   };
 }
