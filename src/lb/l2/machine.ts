@@ -228,12 +228,16 @@ export class L2Machine {
     // The kernel of a member that is gone: it forgets the address at the end of its lifetime.
     if (shadow && !alive && now < s.shadow!.until) return;
     const foreign = node === undefined;
+    s.conflictSince ??= now;
+    // A member that we never heard may have left it in its kernel: that ends with the lifetime.
+    const patient =
+      foreign && !alive && now - s.conflictSince < this.s.lifetime + 1000 && this.members.some((m) => !m.alive);
     const text = foreign ? `duplicate address: ${mac} has it` : `${node} has it, but its heartbeats do not arrive here`;
-    this.alarm(now, s, mac, `${s.vip} ${s.address}: ${text}`, { mac, node, duplicate: foreign }, out);
+    if (!patient) this.alarm(now, s, mac, `${s.vip} ${s.address}: ${text}`, { mac, node, duplicate: foreign }, out);
     if (s.state === 'probing' || s.state === 'taking' || (shadow && alive)) {
       s.obstacle = text;
       s.retryAt = now + s.backoff;
-      s.backoff = Math.min(s.backoff * 2, foreign ? MAX_CONFLICT_MS : 2 * CONFLICT_MS);
+      s.backoff = patient ? CONFLICT_MS : Math.min(s.backoff * 2, foreign ? MAX_CONFLICT_MS : 2 * CONFLICT_MS);
       this.drop(now, s, text, out);
     } else if (s.state === 'owner' && now >= s.defendAt) {
       s.obstacle = text;
@@ -316,6 +320,7 @@ export class L2Machine {
   private own(now: number, s: Slot, out: L2Effect[]): void {
     s.deadline = undefined;
     s.obstacle = undefined;
+    s.conflictSince = undefined;
     s.backoff = CONFLICT_MS;
     s.retryAt = 0;
     s.rival = undefined;

@@ -230,12 +230,13 @@ export class L2BackEnd implements BackEnd {
 
   private members(): void {
     const { membership } = this.o;
-    const members = membership.members().filter((m) => m.node !== '');
+    const members = membership.members();
     this.push({
       type: 'members',
       settled: membership.settled,
       members: members.map((m) => ({
-        ...{ node: m.node, boot: m.boot, alive: m.state !== 'dead', grade: m.grade, weight: m.weight },
+        // One that was never heard has no name yet.
+        ...{ node: m.node || m.address, boot: m.boot, alive: m.state !== 'dead', grade: m.grade, weight: m.weight },
         ...{ fit: m.fit, hearsUs: m.hearsUs, claims: m.claims },
       })),
     });

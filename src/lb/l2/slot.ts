@@ -18,6 +18,8 @@ export interface Slot extends L2Slot {
   givenUpUntil: number;
   /** Who else owned it when we last looked. */
   rival?: string;
+  /** Since when somebody else answers for it. */
+  conflictSince?: number;
   alarmed: Map<string, number>;
   /** The generation its leader is of. */
   ledBy: number;
