@@ -116,6 +116,11 @@ export class Frr {
     await this.vtysh('configure terminal', ...lines, 'end');
   }
 
+  /** A file of configuration lines at once: thousands of them cost one run of vtysh. */
+  async load(file: string): Promise<void> {
+    await exec([...this.vtyshArgv(), '-f', file]);
+  }
+
   /** The BGP table of a family: prefix to paths. */
   async showBgp(family: 'ipv4' | 'ipv6'): Promise<Record<string, FrrPath[]>> {
     return (await this.json<{ routes: Record<string, FrrPath[]> }>(`show bgp ${family} unicast json`)).routes;
