@@ -4,6 +4,7 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,6 +14,21 @@ import { labAvailable, labBin } from './peers.ts';
 import { exec, Proc } from './proc.ts';
 import { listening, type PrintedEvent, Tidegate } from './tidegate.ts';
 import { waitFor } from './wait.ts';
+
+/** What is used of the package, which has no types. */
+interface NodeSnmp {
+  createV3Session(target: string, user: object, options: object): NodeSession;
+  SecurityLevel: Record<string, number>;
+  AuthProtocols: Record<string, number>;
+  PrivProtocols: Record<string, number>;
+  ObjectType: Record<string, number>;
+}
+interface NodeSession {
+  trap(oid: string, varbinds: object[], options: object, done: (error: Error | null) => void): void;
+  inform(oid: string, varbinds: object[], options: object, done: (error: Error | null) => void): void;
+  close(): void;
+}
+const snmp = createRequire(import.meta.url)('net-snmp') as NodeSnmp;
 
 const OWN = '80001f880474696465676174652d6c6162';
 const EPOCH = '2026-01-01T00:00:00Z';
@@ -59,6 +75,9 @@ const options = (u: LabUser): string[] => [
 /** An engine for each user and family. */
 const engineOf = (u: LabUser, v6: boolean): string =>
   `80001f8804${Buffer.from(`${v6 ? '6' : '4'}.${u.name}`).toString('hex')}`;
+
+/** net-snmp's engines have another clock than snmptrap's: other ids. */
+const nodeEngineOf = (u: LabUser): string => `80001f8804${Buffer.from(`n.${u.name}`).toString('hex')}`;
 
 /** Runs jobs, some at a time. */
 async function pool<T>(jobs: (() => Promise<T>)[], width = 6): Promise<T[]> {
@@ -199,6 +218,58 @@ describe.skipIf(!labAvailable('snmptrap', 'snmpinform', 'snmptrapd'))('SNMPv3', 
     // Each asked once who we are and was told the time with it; nothing else was refused, of the traps either.
     await waitFor(async () => (await refused())['engine-discovery'] === 2 * USERS.length, 'the count of discoveries');
     expect(await refused()).toEqual({ 'engine-discovery': 2 * USERS.length });
+  });
+
+  it('a second sender, net-snmp for Node: traps and informs', async () => {
+    // What it has: no AES-192, and no DES without a provider that OpenSSL 3 does not load.
+    const own = USERS.filter((u) => u.priv === undefined || ['aes128', 'aes256', 'aes256c'].includes(u.priv));
+    const protocols = { aes128: 'aes', aes256: 'aes256b', aes256c: 'aes256r' } as const;
+    const port = Number(v4.split(':')[1]);
+    const outcome = await pool(
+      own.map((u, i) => async () => {
+        const session = snmp.createV3Session(
+          '127.0.0.1',
+          {
+            name: u.name,
+            level: snmp.SecurityLevel[u.level],
+            ...(u.auth && {
+              authProtocol: snmp.AuthProtocols[u.auth === 'sha1' ? 'sha' : u.auth],
+              authKey: passOf(u, 'auth'),
+            }),
+            ...(u.priv && {
+              privProtocol: snmp.PrivProtocols[protocols[u.priv as keyof typeof protocols]],
+              privKey: passOf(u, 'priv'),
+            }),
+          },
+          { trapPort: port, port, timeout: 5000, retries: 1, context: 'node', engineID: nodeEngineOf(u) },
+        );
+        const varbinds = [{ oid: '1.3.6.1.2.1.2.2.1.1.7', type: snmp.ObjectType.Integer, value: i }];
+        const send = (what: 'trap' | 'inform'): Promise<string> =>
+          new Promise((done) => {
+            session[what]('1.3.6.1.6.3.1.1.5.4', varbinds, { context: 'node' }, (error) =>
+              done(error ? `${u.name} ${what}: ${error}` : ''),
+            );
+          });
+        const errors = [await send('trap'), await send('inform')];
+        session.close();
+        return errors.join('');
+      }),
+    );
+    expect(outcome.filter((e) => e !== '')).toEqual([]);
+    const events = await t.waitEvents(
+      traps((e) => e.data.context === 'node'),
+      2 * own.length,
+    );
+    for (const [i, u] of own.entries())
+      for (const pdu of ['trap', 'inform'])
+        expect(events.filter((e) => user(e) === u.name && e.data.pdu === pdu).map((e) => e.data)).toMatchObject([
+          {
+            version: 'v3',
+            security: { user: u.name, level: u.level },
+            trap_oid: '1.3.6.1.6.3.1.1.5.4',
+            varbinds: [{ oid: '1.3.6.1.2.1.2.2.1.1.7', type: 'integer32', value: i }],
+          },
+        ]);
   });
 
   it('says what was wrong, and tells the sender', async () => {
