@@ -26,6 +26,11 @@ const LIVE = [
   'lb.drain',
   'lb.vips',
   'lb.bgp',
+  'lb.l2',
+  'lb.vrrp',
+  'cluster.members',
+  'cluster.secret',
+  'cluster.weight',
 ];
 
 /** Compares two configurations leaf by leaf. */
@@ -53,12 +58,19 @@ export function mergeLive(running: Config, wanted: Config): Config {
     inventory: wanted.inventory,
     mibs: wanted.mibs,
     alarms: wanted.alarms,
+    cluster: mergeCluster(running.cluster, wanted.cluster),
     lb: { ...wanted.lb, lease: running.lb.lease, rise: running.lb.rise },
     collectors: {
       ...running.collectors,
       snmp_trap: snmp && next ? { ...next, listen: snmp.listen } : snmp,
     },
   };
+}
+
+/** Where heartbeats are received and how often they come stays as it was at start; a cluster comes and goes with a restart. */
+function mergeCluster(running: Config['cluster'], wanted: Config['cluster']): Config['cluster'] {
+  if (!running || !wanted) return running;
+  return { ...running, members: wanted.members, secret: wanted.secret, weight: wanted.weight };
 }
 
 /** A listener that names a VIP has a socket for each of its addresses, and sockets are opened at start. */

@@ -1,6 +1,7 @@
 /** The configuration file as a whole. Each section stands beside the component it configures; here they meet. */
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { clusterConfig } from '../cluster/config.ts';
 import { bgpCollectorConfig } from '../collectors/bgp/config.ts';
 import { bmpConfig } from '../collectors/bmp/config.ts';
 import { gnmiConfig } from '../collectors/gnmi/config.ts';
@@ -50,6 +51,7 @@ export const configSchema = z.strictObject({
     .optional()
     .transform((c) => c ?? undefined),
   lb: lbConfig.prefault({}),
+  cluster: clusterConfig.optional(),
   export: exportConfig.prefault({}),
   spool: z
     .strictObject({

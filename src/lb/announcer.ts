@@ -309,7 +309,9 @@ export class Announcer {
   }
 }
 
-/** One VIP, one back end: BGP unless the configuration says otherwise. */
-export function backEndKind(_lb: LbConfig, _vip: string): BackEnd['kind'] {
-  return 'bgp';
+/** One VIP, one back end: layer 2 where it is named there, or where there is layer 2 and no BGP peer; else BGP. */
+export function backEndKind(lb: LbConfig, vip: string): BackEnd['kind'] {
+  if (!lb.l2) return 'bgp';
+  const l2 = lb.l2.vips ? lb.l2.vips.includes(vip) : (lb.bgp?.peers.length ?? 0) === 0;
+  return l2 ? 'l2' : 'bgp';
 }

@@ -32,6 +32,8 @@ export type LeaseInput =
   /** As `drain`, but nothing is announced any more. */
   | { type: 'withdraw'; reason: string }
   | { type: 'undrain' }
+  /** What the speaker itself has against this node, all of it. */
+  | { type: 'own'; soft: string[] }
   | { type: 'timer'; timer: 'lease' };
 
 export type LeaseEffect =
@@ -73,6 +75,7 @@ export class LeaseMachine {
   private of: number;
   private drainReason: string | undefined;
   private withdrawReason: string | undefined;
+  private own: string[] = [];
   private said = '';
   private due: number | undefined;
   private graced = false;
@@ -136,6 +139,9 @@ export class LeaseMachine {
       case 'undrain':
         this.drainReason = undefined;
         this.withdrawReason = undefined;
+        break;
+      case 'own':
+        this.own = input.soft;
         break;
       case 'timer': {
         const late = this.due !== undefined && now - this.due > OWN_LATENESS_MS;
@@ -203,6 +209,7 @@ export class LeaseMachine {
         for (const s of w.soft) soft.push(`worker ${i}: ${s}`);
       }
     }
+    soft.push(...this.own);
     if (this.withdrawReason !== undefined) hard.push(this.withdrawReason);
     else if (this.drainReason !== undefined) soft.push(this.drainReason);
     const text = `${hard.join('\n')}\0${soft.join('\n')}`;

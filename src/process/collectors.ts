@@ -35,6 +35,8 @@ export interface BuiltCollectors {
   problems(): string[];
   reconfigure(config: Config): void;
   setMeaning(meaning: Meaning): void;
+  /** Our clock against the cluster members', milliseconds. */
+  clockSkew(ms: number | undefined): void;
   /** Long-lived sessions, and informs that were repeated after their answer. */
   totals(): { sessions: number; retried: number };
   /** Closes long-lived sessions one after the other over `spreadMs`; they may come back. */
@@ -103,6 +105,7 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
     setMeaning: (meaning) => {
       if (snmp) snmp.meaning = meaning;
     },
+    clockSkew: (ms) => snmp?.peerSkew(ms),
     totals: () => ({
       sessions: named.reduce((sum, [, c]) => sum + (c.sessionCount ?? 0), 0),
       retried: snmp?.retriedAfterAnswer ?? 0,

@@ -167,7 +167,8 @@ export interface SpeakerDecision {
 
 /** What comes back over the lease channel. */
 export type FromSpeakerToWorker =
-  | { kind: 'decision'; decision: SpeakerDecision }
+  /** `clockSkew`: milliseconds our clock is behind the cluster members'; absent: nobody to compare with. */
+  | { kind: 'decision'; decision: SpeakerDecision; clockSkew?: number }
   /** The node is drained: long-lived sessions go, one after the other. */
   | { kind: 'close-sessions'; spreadMs: number }
   | { kind: 'event'; event: SystemEvent };

@@ -5,6 +5,7 @@ import { networkInterfaces, setPriority } from 'node:os';
 import { systemClock } from '../core/clock.ts';
 import type { Addresses, AddressStore, InterfaceAddress } from '../lb/addresses.ts';
 import { addressDriver } from '../net/address.ts';
+import { controlNet } from '../net/control.ts';
 import { disableNative, loadNative } from '../net/native.ts';
 import { createDial } from '../net/tcp.ts';
 import { listenUnix, type UnixPeer } from '../net/unix.ts';
@@ -17,6 +18,7 @@ const BEAT_MS = 200;
 const STORE = 'addresses.json';
 
 let speaker: Speaker | undefined;
+let clockSkew: number | undefined;
 
 function send(m: FromSpeaker): void {
   if (process.connected) process.send!(m, undefined, undefined, () => {});
@@ -49,7 +51,7 @@ process.on('message', (message) => {
       speaker?.undrain();
       return;
     case 'reconfigure':
-      void speaker?.reload(m.config.lb);
+      void speaker?.reload(m.config.lb, m.config.cluster);
       return;
     case 'stop':
       void (speaker?.stop(m.reason) ?? Promise.resolve()).finally(() => {
@@ -85,6 +87,13 @@ async function run(init: SpeakerInit): Promise<void> {
     speaker = new Speaker({
       config: config.lb,
       node: config.node,
+      site: config.site,
+      cluster: config.cluster,
+      control: controlNet(native),
+      interfaces: () => Object.keys(networkInterfaces()),
+      onClockSkew: (ms) => {
+        clockSkew = ms;
+      },
       workers: init.workers,
       clock: systemClock,
       log,
@@ -117,7 +126,7 @@ async function run(init: SpeakerInit): Promise<void> {
     const beat = (): void => {
       const decision = speaker!.vipz();
       send({ kind: 'beat', decision, samples: registry.snapshot() });
-      tell({ kind: 'decision', decision });
+      tell({ kind: 'decision', decision, clockSkew });
       systemClock.setTimeout(beat, BEAT_MS);
     };
     beat();

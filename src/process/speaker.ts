@@ -5,20 +5,32 @@
  *
  * It owns no socket and no process: whoever runs it hands in the feed of renewals, the dialler, the addresses and the clock.
  */
+import type { ClusterConfig } from '../cluster/config.ts';
+import { clockProblem, type Membership, soloMembership } from '../cluster/members.ts';
+import { ClusterSession, type ClusterStatus } from '../cluster/session.ts';
 import type { Clock, TimerHandle } from '../core/clock.ts';
+import { parseEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { Addresses, AddressStore } from '../lb/addresses.ts';
 import { Announcer, type AnnouncerStatus, type LbEvent } from '../lb/announcer.ts';
+import type { BackEnd, BackEndEvents } from '../lb/back-end.ts';
 import type { LbConfig } from '../lb/config.ts';
 import { type DrainEffect, type DrainInput, DrainMachine, type DrainPhase } from '../lb/drain.ts';
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../lb/grade.ts';
+import { L2BackEnd } from '../lb/l2/session.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
+import { isPreferred } from '../lb/owner.ts';
+import type { ControlNet } from '../net/control-types.ts';
 import type { Dial } from '../net/types.ts';
 import type { Handle, Registry } from '../telemetry/registry.ts';
 
 export interface SpeakerOptions {
   config: LbConfig;
   node: string;
+  site?: string;
+  cluster?: ClusterConfig;
+  /** Sockets for VRRP, layer 2, BFD and the cluster; absent: only BGP, without BFD. */
+  control?: ControlNet;
   /** How many workers there will be. */
   workers: number;
   clock: Clock;
@@ -32,6 +44,10 @@ export interface SpeakerOptions {
   onEvent(e: LbEvent): void;
   /** Asks every worker to close its long-lived sessions, spread over so many milliseconds. */
   onCloseSessions?(spreadMs: number): void;
+  /** Milliseconds by which our clock is behind the members' (negative: ahead). */
+  onClockSkew?(ms: number | undefined): void;
+  /** Names of this node's interfaces. */
+  interfaces?(): string[];
 }
 
 export interface SpeakerStatus extends AnnouncerStatus {
@@ -42,6 +58,7 @@ export interface SpeakerStatus extends AnnouncerStatus {
   soft: string[];
   draining: boolean;
   stopping: boolean;
+  cluster?: ClusterStatus;
   /** While draining. */
   drain?: {
     phase: DrainPhase;
@@ -62,9 +79,12 @@ export class Speaker {
   private readonly lease: LeaseMachine;
   private readonly grade: GradeMachine;
   private readonly announcer: Announcer;
+  private readonly cluster: ClusterSession | undefined;
+  private readonly membership: Membership;
   private readonly drainMachine = new DrainMachine();
   private readonly timers = new Map<'lease' | 'rise' | 'drain', TimerHandle>();
   private onDrained: (() => void) | undefined;
+  private clockProblem: string | undefined;
   private retriedBefore = 0;
   private answersLost = 0;
   private readonly gradeMetric: Handle;
@@ -82,7 +102,27 @@ export class Speaker {
     this.config = config;
     this.lease = new LeaseMachine({ timeout: config.lease.timeout, workers: options.workers });
     this.grade = new GradeMachine({ rise: config.rise });
-    this.announcer = new Announcer({ ...options, onEvent: (e) => options.onEvent(e) });
+    const { site = 'default', node, control, log } = options;
+    if (options.cluster && control)
+      this.cluster = new ClusterSession({
+        ...{ config: options.cluster, node, site, clock, log, metrics, net: control },
+        events: {
+          onSession: (protocol, peer, from, to, reason) =>
+            options.onEvent({ kind: 'session', reason, protocol, peer, from, to }),
+          onAlarm: (reason, facts) => {
+            log.error({ ...facts }, reason);
+            options.onEvent({ kind: 'vip', reason, facts });
+          },
+        },
+      });
+    this.membership = this.cluster ?? soloMembership({ node, site, boot: clock.wallMicros(), weight: 1 });
+    this.announcer = new Announcer({
+      ...options,
+      preferred: (vip) => isPreferred(vip, this.membership, this.current),
+      backEnds: (events) => (control ? this.makeBackEnds(control, events) : []),
+      onEvent: (e) => options.onEvent(e),
+    });
+    this.membership.onChange(() => this.onMembers());
     this.gradeMetric = metrics.handle('tidegate_lb_grade');
     this.freshMetric = metrics.handle('tidegate_lb_lease_fresh');
     this.gradeSince = clock.wallMs();
@@ -90,7 +130,48 @@ export class Speaker {
 
   /** Takes back addresses of an earlier run, binds ours, dials the peers. Nothing is announced before the lease says so. */
   async start(): Promise<void> {
+    this.cluster?.start();
     await this.announcer.start();
+  }
+
+  private makeBackEnds(net: ControlNet, events: BackEndEvents): BackEnd[] {
+    const { cluster, clock, log, metrics } = this.o;
+    const timeout = cluster?.timeout ?? 1000;
+    const membership = this.membership;
+    return [
+      new L2BackEnd({
+        clock,
+        log,
+        metrics,
+        net,
+        membership,
+        timeout,
+        events,
+        defaultInterfaces: () => this.lanInterfaces(),
+      }),
+    ];
+  }
+
+  /** Where the cluster's own address is, else lb.interface where that is no loopback. */
+  private lanInterfaces(): string[] {
+    const { control, cluster } = this.o;
+    const listen = parseEndpoint(cluster?.listen ?? '')?.address;
+    const names = this.o.interfaces?.() ?? [];
+    const found = names.filter((n) => control?.link(n)?.addresses.some((a) => a.split('/')[0] === listen));
+    if (found.length > 0) return found;
+    return this.config.interface === 'lo' ? [] : [this.config.interface];
+  }
+
+  /** Members came, went or changed: others may be preferred now, and our clock may be the odd one. */
+  private onMembers(): void {
+    const skew = this.cluster?.clockSkew();
+    this.o.onClockSkew?.(skew);
+    const problem = clockProblem(skew);
+    if (problem !== this.clockProblem) {
+      this.clockProblem = problem;
+      this.onLease({ type: 'own', soft: problem === undefined ? [] : [problem] });
+    }
+    this.announcer.refresh('the members of the cluster changed');
   }
 
   /** A worker's renewal, as it came from the channel. Anything else than a renewal is ignored, and answered with false. */
@@ -121,8 +202,9 @@ export class Speaker {
   }
 
   /** New VIPs, peers, interface, drain times. Sessions whose settings did not change stay up. Lease and rise stay as they were at start. */
-  async reload(config: LbConfig): Promise<void> {
+  async reload(config: LbConfig, cluster?: ClusterConfig): Promise<void> {
     this.config = config;
+    if (cluster) this.cluster?.configure(cluster);
     await this.announcer.reload(config);
   }
 
@@ -145,6 +227,7 @@ export class Speaker {
       workers: this.lease.list(this.o.clock.nowMs()),
       drain: this.drainStatus(),
       ...this.announcer.status(this.lease.vips),
+      cluster: this.cluster?.status(),
     };
   }
 
@@ -180,6 +263,7 @@ export class Speaker {
     this.timers.clear();
     await this.announcer.stopBackEnds(text);
     await this.announcer.removeAddresses();
+    this.cluster?.stop();
   }
 
   /** Since when no packet came to any VIP. */
@@ -288,6 +372,7 @@ export class Speaker {
       this.o.log.info({ from, to, reason }, 'grade');
       this.o.onEvent({ kind: 'grade', reason, from, to, reasons });
     }
+    this.membership.say({ grade: to });
     this.announcer.setGrade(to, reason, this.lease.draining);
   }
 

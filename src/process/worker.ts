@@ -237,7 +237,10 @@ export class Worker {
     this.lease = new LeaseChannel(init.speakerSocket, clock, (m) => {
       if (m.kind === 'event') this.say(m.event);
       else if (m.kind === 'close-sessions') this.collectors.closeSessions(m.spreadMs);
-      else this.decision = m.decision;
+      else {
+        this.decision = m.decision;
+        this.collectors.clockSkew(m.clockSkew);
+      }
     });
     this.opened = true;
     for (const m of this.early.splice(0)) this.handle(m);

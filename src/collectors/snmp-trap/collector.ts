@@ -197,6 +197,11 @@ export class SnmpTrapCollector implements Collector {
     this.pending.clear();
   }
 
+  /** Our clock against those of the cluster's members: see Usm. */
+  peerSkew(ms: number | undefined): void {
+    this.usm.peerSkew(ms);
+  }
+
   status(): Record<string, unknown> {
     return {
       listeners: this.listeners.map((l) => ({
