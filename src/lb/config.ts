@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { asn, duration, durationOr, ipAddress, port } from '../config/fields.ts';
 import { parseIp, parsePrefix } from '../core/ip.ts';
 import { l2Config } from './l2/config.ts';
+import { vrrpInstance, vrrpProblems } from './vrrp/config.ts';
 
 /** A host address with or without its length, kept as `address/length`. */
 const vipAddress = z
@@ -71,6 +72,7 @@ export const lbConfig = z
     drain: z.strictObject({ linger: durationOr('1s'), timeout: durationOr('30s') }).prefault({}),
     vips: z.array(vip).default([]),
     bgp: z.strictObject({ asn, router_id: bgpId.optional(), peers: z.array(peer).default([]) }).optional(),
+    vrrp: z.array(vrrpInstance).default([]),
     l2: l2Config.optional(),
   })
   .superRefine((lb, ctx) => {
@@ -87,6 +89,8 @@ export const lbConfig = z
     for (const [i, name] of (lb.l2?.vips ?? []).entries())
       if (!lb.vips.some((v) => v.name === name))
         ctx.addIssue({ code: 'custom', path: ['l2', 'vips', i], message: 'a name of lb.vips' });
+    for (const p of vrrpProblems(lb.vrrp, lb.vips))
+      ctx.addIssue({ code: 'custom', path: ['vrrp', ...p.path], message: p.message });
     const peers = new Set<string>();
     for (const [i, p] of (lb.bgp?.peers ?? []).entries()) {
       const at = ['bgp', 'peers', i, 'address'];

@@ -189,6 +189,39 @@ export const REFUSAL_CODES = {
     reason: 'new sessions are refused while the spool is full',
     fix: 'restore Kafka or enlarge spool.max_bytes',
   },
+  // VRRP
+  'vrrp-mode': {
+    reason: 'a unicast advertisement where multicast is configured, or the reverse',
+    fix: 'configure unicast_peers on all nodes of the VRID, or on none',
+  },
+  'vrrp-ttl': {
+    reason: 'a multicast advertisement whose TTL or hop limit is not 255: it came through a router',
+    fix: 'look for a router or tunnel that forwards it, or a forger',
+  },
+  'vrrp-peer': {
+    reason: 'a unicast advertisement from an address that is not among unicast_peers',
+    fix: 'add the address to unicast_peers, or give the other virtual router another VRID',
+  },
+  'vrrp-version': {
+    reason: 'an advertisement of the other VRRP version',
+    fix: 'configure the same `version` on all nodes of the VRID',
+  },
+  'vrrp-interval': {
+    reason: 'a version 2 advertisement with another interval',
+    fix: 'configure the same advert_interval on all nodes of the VRID',
+  },
+  'vrrp-checksum': {
+    reason: 'the checksum of the advertisement is wrong in every dialect',
+    fix: 'look for a device that translates addresses on the way, or a broken sender',
+  },
+  'vrrp-authentication': {
+    reason: 'the advertisement carries an authentication type of RFC 2338, which RFC 3768 took out',
+    fix: 'remove the authentication (auth_type, auth_pass) of the other nodes',
+  },
+  'vrrp-addresses': {
+    reason: 'accepted, but its list of addresses is not ours',
+    fix: 'configure the same addresses on all nodes of the VRID, or another VRID',
+  },
   shed: { reason: 'dropped because the spool is full', fix: 'restore Kafka or enlarge spool.max_bytes' },
 } as const satisfies Record<string, CodeText>;
 

@@ -145,6 +145,26 @@ export const METRICS = {
   },
   tidegate_lb_l2_owner: { type: 'gauge', help: '1 while this node owns the VIP on its LAN', labels: ['vip'] },
   tidegate_lb_l2_transitions_total: { type: 'counter', help: 'VIP addresses this node took or gave up on its LAN' },
+  tidegate_lb_vrrp_state: {
+    type: 'gauge',
+    help: 'State of the virtual router: 2 Active, 1 Backup, 0 Initialize',
+    labels: ['instance'],
+  },
+  tidegate_lb_vrrp_adverts_total: {
+    type: 'counter',
+    help: 'Advertisements sent, and received and accepted',
+    labels: ['instance', 'direction'],
+  },
+  tidegate_lb_vrrp_refused_total: {
+    type: 'counter',
+    help: 'Advertisements for the VRID that were not accepted; vrrp-addresses: accepted, with other addresses',
+    labels: ['instance', 'code'],
+  },
+  tidegate_lb_vrrp_transitions_total: {
+    type: 'counter',
+    help: 'Changes of state of the virtual router',
+    labels: ['instance'],
+  },
   // Cluster
   tidegate_cluster_members: { type: 'gauge', help: 'Other members of the cluster', labels: ['state'] },
   tidegate_cluster_refused_total: { type: 'counter', help: 'Heartbeats that were refused', labels: ['code'] },

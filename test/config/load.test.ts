@@ -123,7 +123,17 @@ describe('what is wrong is said with file, line, value, what is allowed and the 
       'collectors:\n  snmp_trap: {}\ncolectors:\n  bmp: {}\n',
       /:3: colectors: unknown key/,
     ],
-    ['a feature that is not built', 'lb: {vrrp: []}\n', /:1: lb\.vrrp: unknown key `vrrp`/],
+    ['a feature that does not exist', 'lb: {carp: []}\n', /:1: lb\.carp: unknown key `carp`/],
+    [
+      'a VRID that is no number of one octet',
+      'lb:\n  vips: [{name: a, addresses: [192.0.2.1/32]}]\n  vrrp:\n    - {vrid: 256, interface: eth0, vips: [a]}\n',
+      /:4: lb\.vrrp\.0\.vrid: .*255/,
+    ],
+    [
+      'a virtual router of an unknown VIP',
+      'lb:\n  vrrp:\n    - {vrid: 1, interface: eth0, vips: [a]}\n',
+      /:3: lb\.vrrp\.0\.vips\.0: .*a name of lb\.vips/,
+    ],
     ['a bad duration', 'lb:\n  rise: soon\n', /:2: lb\.rise: must be a duration such as 200ms, 5s, 1h30m; got "soon"/],
     [
       'a bad address',
