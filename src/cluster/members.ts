@@ -31,7 +31,7 @@ export interface Membership {
   readonly settled: boolean;
   /** Sent at once where it differs from what was said. */
   say(s: Partial<Say>): void;
-  /** After each change of `members()` or `settled`. Returns the way to stop. */
+  /** After each change of `members()`, `settled` or, by a second or more, of the clocks. Returns the way to stop. */
   onChange(fn: () => void): () => void;
 }
 

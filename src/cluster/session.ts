@@ -47,6 +47,8 @@ export interface ClusterStatus {
 }
 
 const REOPEN_MS = 1000;
+/** A smaller change of the clocks' difference is not told. */
+const CLOCK_STEP_MS = 1000;
 const SAY_AGAIN_MS = 60_000;
 /** Senders whose refusal was said lately; more are only counted. */
 const MAX_SAID = 1000;
@@ -63,6 +65,7 @@ export class ClusterSession implements Membership {
   private saying: Say = { grade: 'dead', fit: false, claims: [] };
   private socket: ControlSocket | undefined;
   private error: string | undefined;
+  private skew: number | undefined;
   private timer: TimerHandle | undefined;
   private reopen: TimerHandle | undefined;
   private stopped = false;
@@ -198,9 +201,20 @@ export class ClusterSession implements Membership {
       if (e.type === 'changed') changed = true;
       else this.apply(e);
     }
+    // A clock that is set makes no member another one.
+    if (input.type === 'timer') changed = this.clockMoved() || changed;
     if (!changed) return;
     this.measure();
     for (const fn of [...this.listeners]) fn();
+  }
+
+  private clockMoved(): boolean {
+    const skew = this.clockSkew();
+    const known = this.skew;
+    if (skew === known || (skew !== undefined && known !== undefined && Math.abs(skew - known) < CLOCK_STEP_MS))
+      return false;
+    this.skew = skew;
+    return true;
   }
 
   private apply(e: Exclude<ClusterEffect, { type: 'changed' }>): void {
@@ -211,10 +225,7 @@ export class ClusterSession implements Membership {
         break;
       case 'set-timer':
         if (this.timer) clock.clearTimeout(this.timer);
-        this.timer = clock.setTimeout(() => {
-          this.measure();
-          this.handle({ type: 'timer' });
-        }, e.ms);
+        this.timer = clock.setTimeout(() => this.handle({ type: 'timer' }), e.ms);
         break;
       case 'member':
         log.info({ member: e.node || e.address, from: e.from, to: e.to, reason: e.reason }, 'member of the cluster');
