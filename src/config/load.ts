@@ -146,6 +146,9 @@ function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
   }
   // Several nodes of a VIP are one engine: an id that each makes for itself would be another one on each.
   const snmp = config.collectors.snmp_trap;
+  for (const [i, p] of (config.lb.bgp?.peers ?? []).entries())
+    if (p.network !== undefined && !networks.includes(p.network))
+      say(['lb', 'bgp', 'peers', i, 'network'], 'no such network under networks', p.network, networks);
   if (snmp && snmp.users.length > 0 && snmp.engine.id === undefined && vips.length > 0)
     say(
       ['collectors', 'snmp_trap', 'engine', 'id'],

@@ -5,13 +5,9 @@
  *
  * It says what is, not what was meant: a VIP is announced when its back end drew its packets here.
  */
-import type { Clock } from '../core/clock.ts';
-import type { Logger } from '../core/log.ts';
-import type { Dial } from '../net/types.ts';
-import type { Registry } from '../telemetry/registry.ts';
 import { type Addresses, type AddressStore, VipAddresses } from './addresses.ts';
 import type { BackEnd, BackEndEvents, NeededAddress, PeerFacts, VipFacts } from './back-end.ts';
-import { BgpBackEnd } from './bgp/back-end.ts';
+import { BgpBackEnd, type BgpBackEndOptions } from './bgp/back-end.ts';
 import type { SessionStatus } from './bgp/session.ts';
 import type { LbConfig, LbVip } from './config.ts';
 import type { Grade } from './grade.ts';
@@ -29,16 +25,10 @@ export type LbEvent =
 
 type VipChange = Extract<LbEvent, { from: VipState }>;
 
-export interface AnnouncerOptions {
+export interface AnnouncerOptions extends Omit<BgpBackEndOptions, 'events'> {
   config: LbConfig;
-  node: string;
-  clock: Clock;
-  log: Logger;
-  metrics: Registry;
-  dial: Dial;
   addresses: Addresses;
   store: AddressStore;
-  random?: () => number;
   /** Back ends beside BGP. */
   backEnds?(events: BackEndEvents): BackEnd[];
   /** Mode `owner`: this node is the preferred one for the VIP of that name. Absent: it is for all. */

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { createServer, type Server, Socket } from 'node:net';
 import { type Clock, systemClock, type TimerHandle } from '../core/clock.ts';
 import { normaliseIp, parseIp } from '../core/ip.ts';
-import type { Native } from './native.ts';
+import { errnoName, errnoText, type Native } from './native.ts';
 import { describeProblem, errorText, type Opening } from './problem.ts';
 import type { Connection, Dial, ListenSpec, TcpListener } from './types.ts';
 
@@ -11,6 +11,8 @@ export interface TcpOptions {
   clock?: Clock;
   /** Connections held at once; more are closed at accept. Default 10,000. */
   maxConnections?: number;
+  /** With the add-on: sets options of the descriptor before anybody can connect; returns an errno (0: done). */
+  prepare?: (fd: number) => number;
 }
 
 /** A peer that is silent this long is probed; after ten unanswered probes the connection ends. */
@@ -157,7 +159,14 @@ export function openTcpListener(spec: ListenSpec, options: TcpOptions = {}): Pro
       } else if (native) {
         const address = parseIp(spec.address) ?? Buffer.alloc(0);
         const { port, device, freebind } = spec;
-        server.listen({ fd: native.openTcp({ address, port, device, freebind }).fd });
+        const { fd } = native.openTcp({ address, port, device, freebind });
+        const problem = options.prepare?.(fd) ?? 0;
+        if (problem !== 0) {
+          native.closeFd(fd);
+          failed(Object.assign(new Error(errnoText(problem)), { code: errnoName(problem) }));
+          return;
+        }
+        server.listen({ fd });
       } else if (spec.device !== undefined) {
         failed(Object.assign(new Error('a device cannot be bound without the add-on'), { code: 'UNSUPPORTED' }));
       } else {
@@ -212,6 +221,11 @@ class ServerListener implements TcpListener {
   }
 }
 
+function setPassword(native: Native, fd: number, address: string, password: string): number {
+  const peer = parseIp(address) ?? Buffer.alloc(0);
+  return native.setMd5(fd, peer, peer.length * 8, Buffer.from(password));
+}
+
 /** Dials real streams. */
 export function createDial(options: { native?: Native; clock?: Clock } = {}): Dial {
   const clock = options.clock ?? systemClock;
@@ -235,10 +249,19 @@ export function createDial(options: { native?: Native; clock?: Clock } = {}): Di
     const onError = (error: Error): void => finish(errorText(error));
     const onEnd = (): void => finish('closed');
     try {
-      if (to.ttl !== undefined || to.device !== undefined) {
-        if (!native) throw new Error('a TTL or device of a dialled stream needs the add-on');
+      const { ttl, device, password, minTtl } = to;
+      if ((ttl ?? device ?? password ?? minTtl) !== undefined) {
+        if (!native) throw new Error('a TTL, device or password of a dialled stream needs the add-on');
         const family = to.address.includes(':') ? 6 : 4;
-        const fd = native.openTcpClient({ family, device: to.device, ttl: to.ttl });
+        const fd = native.openTcpClient({ family, device, ttl });
+        const problem =
+          (minTtl === undefined ? 0 : native.setMinTtl(fd, family, minTtl)) ||
+          (password === undefined ? 0 : setPassword(native, fd, to.address, password));
+        if (problem !== 0) {
+          // Rather no session than one without what was asked for.
+          native.closeFd(fd);
+          throw new Error(`the socket cannot be prepared: ${errnoText(problem)} (${errnoName(problem)})`);
+        }
         socket = new Socket({ fd, readable: true, writable: true, manualStart: true } as { fd: number });
       } else {
         socket = new Socket();

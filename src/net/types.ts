@@ -46,6 +46,8 @@ export interface Connection {
   /** Called once, however the connection ended. */
   onClose: (error: string | undefined) => void;
   write(data: Buffer): void;
+  /** Bytes that wait to be sent, and those the kernel took so far; absent: not known. */
+  readonly sending?: { waiting: number; taken: number };
   pause(): void;
   resume(): void;
   /** Sends what is queued, then FIN. */
@@ -88,6 +90,10 @@ export interface DialOptions {
   ttl?: number;
   /** A VRF or interface name to bind to (needs the add-on). */
   device?: string;
+  /** TCP-MD5 key (RFC 2385; needs the add-on). */
+  password?: string;
+  /** What comes with a lesser TTL or hop limit is dropped by the kernel (RFC 5082; needs the add-on). */
+  minTtl?: number;
 }
 
 export type DialResult = { ok: true; connection: Connection } | { ok: false; error: string };

@@ -13,6 +13,7 @@ import { makeLogger } from '../telemetry/log.ts';
 import { Registry } from '../telemetry/registry.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
 import { Speaker } from './speaker.ts';
+import { bgpEdges, forgetRun } from './speaker-bgp.ts';
 
 const BEAT_MS = 200;
 const STORE = 'addresses.json';
@@ -55,6 +56,7 @@ process.on('message', (message) => {
       return;
     case 'stop':
       void (speaker?.stop(m.reason) ?? Promise.resolve()).finally(() => {
+        forgetRun();
         send({ kind: 'stopped' });
         setTimeout(() => process.exit(0), 20);
       });
@@ -99,6 +101,7 @@ async function run(init: SpeakerInit): Promise<void> {
       log,
       metrics: registry,
       dial: createDial({ native }),
+      ...bgpEdges(native, config.networks, config.lb.bgp?.graceful_restart !== undefined),
       addresses: kernelAddresses(config.lb.interface),
       store: fileStore(),
       onEvent: ({ ...data }) => say({ type: 'system.v1', data }),

@@ -8,12 +8,12 @@
 import type { ClusterConfig } from '../cluster/config.ts';
 import { clockProblem, type Membership, soloMembership } from '../cluster/members.ts';
 import { ClusterSession, type ClusterStatus } from '../cluster/session.ts';
-import type { Clock, TimerHandle } from '../core/clock.ts';
+import type { TimerHandle } from '../core/clock.ts';
 import { parseEndpoint } from '../core/ip.ts';
-import type { Logger } from '../core/log.ts';
 import type { Addresses, AddressStore } from '../lb/addresses.ts';
 import { Announcer, type AnnouncerStatus, type LbEvent } from '../lb/announcer.ts';
 import type { BackEnd, BackEndEvents } from '../lb/back-end.ts';
+import type { BgpBackEndOptions } from '../lb/bgp/back-end.ts';
 import type { LbConfig } from '../lb/config.ts';
 import { type DrainEffect, type DrainInput, DrainMachine, type DrainPhase } from '../lb/drain.ts';
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../lb/grade.ts';
@@ -21,25 +21,18 @@ import { L2BackEnd } from '../lb/l2/session.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
 import { isPreferred } from '../lb/owner.ts';
 import type { ControlNet } from '../net/control-types.ts';
-import type { Dial } from '../net/types.ts';
-import type { Handle, Registry } from '../telemetry/registry.ts';
+import type { Handle } from '../telemetry/registry.ts';
 
-export interface SpeakerOptions {
+export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events'> {
   config: LbConfig;
-  node: string;
   site?: string;
   cluster?: ClusterConfig;
   /** Sockets for VRRP, layer 2, BFD and the cluster; absent: only BGP, without BFD. */
   control?: ControlNet;
   /** How many workers there will be. */
   workers: number;
-  clock: Clock;
-  log: Logger;
-  metrics: Registry;
-  dial: Dial;
   addresses: Addresses;
   store: AddressStore;
-  random?: () => number;
   /** The data of a `system.v1` event, to be carried to a live worker. */
   onEvent(e: LbEvent): void;
   /** Asks every worker to close its long-lived sessions, spread over so many milliseconds. */

@@ -15,6 +15,8 @@ function make(addresses: MemoryAddresses, store: MemoryStore, clock = new Manual
   return { vips, changes: () => changes };
 }
 
+const NO_COMMUNITIES = { standard: [], large: [], extended: [] };
+const POLICY = { asn: 1, peerAsn: 2, med: 0, localPref: 100, prepend: 0, communities: NO_COMMUNITIES };
 const VIP = '203.0.113.10/32';
 const ON_LO = { prefix: VIP, interface: 'lo', scope: 'host' as const };
 
@@ -99,7 +101,7 @@ describe('Adj-RIB-Out', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), fc.boolean(), (steps, v6NextHop) => {
-        const adj = new AdjOut({ asn: 1, peerAsn: 2, nextHop: v6NextHop ? { ipv6: '2001:db8::9' } : {} });
+        const adj = new AdjOut({ policy: POLICY, nextHop: v6NextHop ? { ipv6: '2001:db8::9' } : {} });
         let table = new Map<string, number>();
         let wanted: { prefixes: string[]; grade: string } = { prefixes: [], grade: 'dead' };
         let families: string[] | undefined;
@@ -151,7 +153,7 @@ describe('configuration of lb', () => {
     [{ address: 'fe80::1' }],
     [{ local_address: '2001:db8::1' }],
     [{ next_hop: ['192.0.2.2', '192.0.2.3'] }],
-    [{ password: 'secret' }],
+    [{ password: '' }],
     [{ bfd: {} }],
   ])('refuses %j', (over) => expect(lb(over).success).toBe(false));
 

@@ -9,6 +9,8 @@ import { AdjOut, type AdjOutEffect } from '../../src/lb/bgp/machine.ts';
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../../src/lb/grade.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine } from '../../src/lb/lease.ts';
 
+const NO_COMMUNITIES = { standard: [], large: [], extended: [] };
+const POLICY = { asn: 1, peerAsn: 2, med: 0, localPref: 100, prepend: 0, communities: NO_COMMUNITIES };
 const VIP = '203.0.113.10/32';
 const INTERVAL = 200;
 const TIMEOUT = 1000;
@@ -59,7 +61,7 @@ class SimNode {
   private boot(): void {
     this.lease = new LeaseMachine({ timeout: TIMEOUT, workers: this.workers });
     this.grade = new GradeMachine({ rise: RISE });
-    this.adj = new AdjOut({ asn: 1, peerAsn: 2, nextHop: {} });
+    this.adj = new AdjOut({ policy: POLICY, nextHop: {} });
     this.adj.handle({ type: 'established', families: ['1/1'], localAddress: '10.0.0.2' }, []);
     this.timers.clear();
     this.queue = [];

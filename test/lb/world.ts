@@ -166,7 +166,19 @@ export class World {
       random: () => 0.5,
       onEvent: (e) => this.events.push(e),
       onCloseSessions: (ms) => this.onCloseSessions(ms),
+      listen: (_bgp, accept) => {
+        const listener = this.listening === undefined ? undefined : this.network.listen(this.listening, 179);
+        listener?.start(accept);
+        return { problems: [], close: () => listener?.close() };
+      },
     });
+  }
+
+  private listening: string | undefined;
+
+  /** Where lb.bgp.listen is in this world; before `start`. */
+  listenAt(address: string): void {
+    this.listening = address;
   }
 
   router(address: string, settings: Partial<BgpSettings> = {}): Router {

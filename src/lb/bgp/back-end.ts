@@ -1,25 +1,31 @@
 /** The BGP sessions of this node as one back end: every session is told all that is wanted, and sends only what differs. */
-import type { Clock } from '../../core/clock.ts';
-import type { Logger } from '../../core/log.ts';
-import type { Dial } from '../../net/types.ts';
+import type { Connection } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
-import type { Registry } from '../../telemetry/registry.ts';
 import type { BackEnd, BackEndConfig, BackEndEvents, NeededAddress, VipFacts, Wanted } from '../back-end.ts';
-import { BgpSession, type SessionStatus, sessionFingerprint } from './session.ts';
+import type { BgpConfig, BgpPeerConfig } from './config.ts';
+import { nodeMatches } from './policy.ts';
+import { BgpSession, type SessionContext, type SessionStatus, sessionFingerprint } from './session.ts';
 
-export interface BgpBackEndOptions {
-  clock: Clock;
-  log: Logger;
-  metrics: Registry;
-  dial: Dial;
-  random?: () => number;
+export interface BgpBackEndOptions extends SessionContext {
+  node: string;
   events: BackEndEvents;
+  /** Opens the listeners of lb.bgp.listen; absent: nobody can dial us. */
+  listen?(bgp: BgpConfig, accept: (c: Connection) => void): BgpListeners;
+}
+
+/** Open until `close`. `problems`: those that could not be opened. */
+export interface BgpListeners {
+  readonly problems: string[];
+  close(): void;
 }
 
 export class BgpBackEnd implements BackEnd {
   readonly kind = 'bgp';
   private readonly o: BgpBackEndOptions;
   private readonly sessions = new Map<string, BgpSession>();
+  private readonly selectors = new Map<string, BgpPeerConfig>();
+  private listeners: BgpListeners | undefined;
+  private listening: string | undefined;
   private routerId = '';
   private iface = 'lo';
   private wanted: Wanted = { grade: 'dead', reason: 'starting', draining: false, vips: [] };
@@ -34,19 +40,26 @@ export class BgpBackEnd implements BackEnd {
     const { bgp } = lb;
     this.routerId = routerId;
     this.iface = lb.interface;
-    const peers = new Map((bgp?.peers ?? []).map((p) => [p.address, p]));
+    const mine = (bgp?.peers ?? []).filter((p) => nodeMatches(this.o.node, p.nodes));
+    const peers = new Map(mine.map((p) => [p.address, p]));
     for (const [address, session] of this.sessions) {
       const p = peers.get(address);
-      if (p && bgp && sessionFingerprint(p, bgp.asn, routerId) === session.fingerprint) continue;
+      if (p && bgp && sessionFingerprint(p, bgp, routerId) === session.fingerprint) {
+        this.selectors.set(address, p);
+        session.configure(p, bgp);
+        continue;
+      }
       void session.stop('', true);
       this.sessions.delete(address);
     }
+    this.listen(bgp);
     for (const peer of peers.values()) {
       if (!bgp || this.sessions.has(peer.address)) continue;
+      this.selectors.set(peer.address, peer);
       const session: BgpSession = new BgpSession({
         ...this.o,
         peer,
-        asn: bgp.asn,
+        bgp,
         routerId,
         onChange: (change) => {
           const { events } = this.o;
@@ -94,18 +107,43 @@ export class BgpBackEnd implements BackEnd {
     };
   }
 
-  status(): { router_id: string; peers: SessionStatus[] } {
-    return { router_id: this.routerId, peers: [...this.sessions.values()].map((s) => s.status()) };
+  status(): { router_id: string; peers: SessionStatus[]; listen_problems?: string[] } {
+    const problems = this.listeners?.problems ?? [];
+    const peers = [...this.sessions.values()].map((s) => s.status());
+    return { router_id: this.routerId, peers, ...(problems.length > 0 && { listen_problems: problems }) };
   }
 
   /** Ends the sessions with `text` in the NOTIFICATION (RFC 9003). */
   async stop(text: string): Promise<void> {
+    this.listeners?.close();
     await Promise.all([...this.sessions.values()].map((s) => s.stop(text)));
   }
 
   private tell(s: BgpSession): void {
-    const bound = this.wanted.vips.filter((v) => v.bound).map((v) => v.prefix);
-    s.want(bound, this.wanted.grade);
+    const only = this.selectors.get(s.address)?.vips;
+    const bound = this.wanted.vips.filter((v) => v.bound && (only === undefined || only.includes(v.vip)));
+    const standby = bound.filter((v) => !v.preferred).map((v) => v.prefix);
+    s.want(
+      bound.map((v) => v.prefix),
+      this.wanted.grade,
+      standby,
+    );
+  }
+
+  /** Listeners are opened again where their addresses or the passwords of peers changed. */
+  private listen(bgp: BgpConfig | undefined): void {
+    const print = JSON.stringify(bgp && [bgp.listen, bgp.peers.map((p) => [p.address, p.password, p.gtsm])]);
+    if (print === this.listening) return;
+    this.listening = print;
+    this.listeners?.close();
+    this.listeners = undefined;
+    if (!bgp || bgp.listen.length === 0 || !this.o.listen) return;
+    this.listeners = this.o.listen(bgp, (c) => {
+      const session = this.sessions.get(c.remoteAddress);
+      // Not a byte to strangers.
+      if (session) session.accept(c);
+      else c.destroy();
+    });
   }
 }
 

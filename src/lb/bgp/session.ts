@@ -1,27 +1,46 @@
 /**
- * One configured peer: dials it, keeps it, and keeps its Adj-RIB-Out equal to what is wanted. What the peer sends us as routes is
- * counted and dropped unread: the announcer needs none, so it parses none.
+ * One configured peer: dials it, or waits for it, or both (then RFC 4271 section 6.8 decides), and keeps its Adj-RIB-Out equal to what is
+ * wanted. What the peer sends us as routes is counted and dropped unread: the announcer needs none, so it parses none.
  */
-import { encodeEndOfRib, encodeUpdate, IPV4_UNICAST, type UpdateParts } from '../../codec/bgp/index.ts';
+import {
+  type Capability,
+  encodeEndOfRib,
+  encodeRouteRefresh,
+  encodeUpdate,
+  IPV4_UNICAST,
+  type UpdateParts,
+} from '../../codec/bgp/index.ts';
 import type { Clock } from '../../core/clock.ts';
+import { parseIp } from '../../core/ip.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Connection, Dial } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
-import { BgpPeer } from '../../protocol/bgp/peer.ts';
+import { BgpPeer, type Established } from '../../protocol/bgp/peer.ts';
 import type { Handle, Registry } from '../../telemetry/registry.ts';
-import type { LbBgpPeer } from '../config.ts';
 import type { Grade } from '../grade.ts';
-import { AdjOut, type AdjOutEffect, nlri } from './machine.ts';
+import type { BgpConfig, BgpPeerConfig } from './config.ts';
+import { AdjOut, type AdjOutEffect, type AdjOutInput, type AdjOutSettings, nlri } from './machine.ts';
+import { policyOf } from './policy.ts';
 
-export interface SessionOptions {
-  peer: LbBgpPeer;
-  asn: number;
-  routerId: string;
+/** What sessions share. */
+export interface SessionContext {
   clock: Clock;
   log: Logger;
   metrics: Registry;
   dial: Dial;
   random?: () => number;
+  /** The address of an interface in a family; undefined: it has none. */
+  addressOf?(iface: string, family: 4 | 6): string | undefined;
+  /** The interface or VRF of a network. */
+  deviceOf?(network: string): string | undefined;
+  /** This speaker died and is back while what it announced lived on (RFC 4724). */
+  restarted?(): boolean;
+}
+
+export interface SessionOptions extends SessionContext {
+  peer: BgpPeerConfig;
+  bgp: BgpConfig;
+  routerId: string;
   /** After anything that changes what the status says; `down` where a session ended. */
   onChange(change: { state: 'up' } | { state: 'down'; facts: DownFacts } | { state: 'sent' }): void;
 }
@@ -33,13 +52,21 @@ export interface SessionStatus {
   state: string;
   /** UTC milliseconds since when Established. */
   established_since?: number;
+  /** Who opened the connection. */
+  dialled_by?: 'us' | 'peer';
   local_address?: string;
   hold_time?: number;
   families?: string[];
+  /** Of the peer's OPEN. */
+  capabilities?: Capability[];
+  md5: boolean;
+  gtsm: boolean;
   end_of_rib: string[];
   prefixes_sent: number;
   updates_sent: number;
   updates_dropped: number;
+  /** Configured, and in force from the next session on. */
+  pending?: string[];
   last_down?: DownFacts & { at: number };
 }
 
@@ -48,11 +75,18 @@ export class BgpSession {
   /** What decides whether a changed configuration needs a new session. */
   readonly fingerprint: string;
   private readonly o: SessionOptions;
-  private readonly peer: BgpPeer;
+  private p: BgpPeerConfig;
+  private bgp: BgpConfig;
+  /** The way out, absent with `passive`; and the way in, where anybody listens. */
+  private readonly out: BgpPeer | undefined;
+  private readonly in: BgpPeer | undefined;
   private readonly adjOut: AdjOut;
   private readonly up: Handle;
   private readonly updates: Handle;
-  private connection: Connection | undefined;
+  private readonly connections = new Map<BgpPeer, Connection>();
+  /** The one that is Established. */
+  private active: BgpPeer | undefined;
+  private facts: Established | undefined;
   private abort: (() => void) | undefined;
   private since: number | undefined;
   private lastDown: (DownFacts & { at: number }) | undefined;
@@ -60,79 +94,76 @@ export class BgpSession {
   private onClosed: () => void = () => {};
 
   constructor(options: SessionOptions) {
-    const { peer: p, asn, routerId, metrics } = options;
+    const { peer: p, bgp, routerId, metrics } = options;
     this.o = options;
+    this.p = p;
+    this.bgp = bgp;
     this.address = p.address;
-    this.fingerprint = sessionFingerprint(p, asn, routerId);
-    const explicit = p.next_hop === 'self' ? [] : [p.next_hop].flat();
-    this.adjOut = new AdjOut({
-      asn,
-      peerAsn: p.asn,
-      nextHop: { ipv4: explicit.find((a) => !a.includes(':')), ipv6: explicit.find((a) => a.includes(':')) },
-    });
+    this.fingerprint = sessionFingerprint(p, bgp, routerId);
+    this.adjOut = new AdjOut(adjOutSettings(p, bgp));
     this.up = metrics.handle('tidegate_lb_bgp_session_up', { peer: p.address });
     this.updates = metrics.handle('tidegate_lb_bgp_updates_total', { peer: p.address });
     this.up.value = 0;
-    this.peer = new BgpPeer({
-      role: 'dial',
-      asn,
-      bgpId: routerId,
-      peerAsn: p.asn,
-      holdTime: p.hold_time / 1000,
-      connectRetry: p.connect_retry,
-      random: options.random,
-      capabilities: [
-        { name: 'multiprotocol', afi: 1, safi: 1 },
-        { name: 'multiprotocol', afi: 2, safi: 1 },
-        { name: 'route-refresh' },
-        { name: 'extended-message' },
-      ],
-      clock: options.clock,
-      onConnect: () => this.dial(),
-      onEstablished: (e) => {
-        this.since = options.clock.wallMs();
-        this.up.value = 1;
-        const localAddress = this.connection?.localAddress ?? '';
-        options.log.info({ peer: p.address, asn: p.asn, hold_time: e.negotiated.holdTime }, 'BGP session Established');
-        options.onChange({ state: 'up' });
-        this.act((out) =>
-          this.adjOut.handle({ type: 'established', families: e.negotiated.families, localAddress }, out),
-        );
-      },
-      onDown: (facts) => this.down(facts),
-      onRouteRefresh: (f) => this.act((out) => this.adjOut.handle({ type: 'route-refresh', ...f }, out)),
-      onNotification: (direction) => {
-        metrics.handle('tidegate_lb_bgp_notifications_total', { peer: p.address, direction }).value++;
-      },
-    });
+    if (!p.passive) this.out = this.makePeer('dial');
+    if (bgp.listen.length > 0) this.in = this.makePeer('passive');
   }
 
   start(): void {
-    this.peer.start();
+    this.in?.start();
+    this.out?.start();
+  }
+
+  /** What needs no new session: what routes say, and from the next session on the hold time. */
+  configure(p: BgpPeerConfig, bgp: BgpConfig): void {
+    this.p = p;
+    this.bgp = bgp;
+    for (const peer of this.peers()) peer.machine.setHoldTime(p.hold_time / 1000);
+    this.act({ type: 'settings', settings: adjOutSettings(p, bgp) });
   }
 
   /** All prefixes to announce. Only the difference is sent. */
-  want(prefixes: string[], grade: Grade): void {
-    this.act((out) => this.adjOut.handle({ type: 'wanted', prefixes, grade }, out));
+  want(prefixes: string[], grade: Grade, standby: string[] = []): void {
+    this.act({ type: 'wanted', prefixes, grade, standby });
+  }
+
+  /** The peer dialled us. */
+  accept(c: Connection): void {
+    // A running session is not given up for one that may be anybody's; a dead one ends with its hold timer.
+    if (!this.in || this.stopping || this.active || this.in.machine.state !== 'Active') {
+      c.destroy();
+      return;
+    }
+    this.attach(this.in, c);
+  }
+
+  /** Ends the session and lets it come back: Cease with this subcode. */
+  reset(subcode: number, text: string): void {
+    this.active?.reset(6, subcode, text);
   }
 
   /** For good, with a NOTIFICATION: Cease/Administrative Shutdown with `text` (RFC 9003), or Peer De-configured. Resolves when the connection is closed. */
   stop(text: string, deconfigured = false): Promise<void> {
     this.stopping = true;
-    const connection = this.connection;
     const closed = new Promise<void>((resolve) => {
-      if (connection === undefined) resolve();
+      if (this.connections.size === 0) resolve();
       else this.onClosed = resolve;
     });
-    if (deconfigured) this.peer.stop(undefined, 6, 3);
-    else this.peer.stop(text);
+    for (const peer of this.peers()) {
+      if (deconfigured) peer.stop(undefined, 6, 3);
+      else peer.stop(text);
+    }
     this.abort?.();
     this.abort = undefined;
     return closed;
   }
 
   get established(): boolean {
-    return this.peer.machine.state === 'Established';
+    return this.active !== undefined;
+  }
+
+  /** Our end of the Established session. */
+  get localAddress(): string | undefined {
+    return this.active && this.connections.get(this.active)?.localAddress;
   }
 
   /** True where the Established session was sent this prefix. */
@@ -145,33 +176,108 @@ export class BgpSession {
   }
 
   status(): SessionStatus {
-    const { peer: p } = this.o;
+    const { p } = this;
+    const shown = this.active ?? this.out ?? this.in!;
     const s: SessionStatus = {
       peer: p.address,
       port: p.port,
       asn: p.asn,
-      state: this.peer.machine.state,
+      state: shown.machine.state,
+      md5: p.password !== undefined,
+      gtsm: p.gtsm !== false,
       end_of_rib: [...this.adjOut.endOfRibSent],
       prefixes_sent: this.adjOut.sent.size,
       updates_sent: this.updates.value,
-      updates_dropped: this.peer.updatesReceived,
+      updates_dropped: this.peers().reduce((n, peer) => n + peer.updatesReceived, 0),
     };
-    if (this.established) {
+    if (this.active) {
       s.established_since = this.since;
-      s.local_address = this.connection?.localAddress;
-      s.hold_time = this.peer.machine.holdTime;
-      s.families = this.peer.machine.negotiated?.families;
+      s.dialled_by = this.active === this.in ? 'peer' : 'us';
+      s.local_address = this.localAddress;
+      s.hold_time = this.active.machine.holdTime;
+      s.families = this.facts?.negotiated.families;
+      s.capabilities = this.facts?.received.capabilities;
+      if (this.facts && this.facts.sent.holdTime !== p.hold_time / 1000) s.pending = ['hold_time'];
     }
     if (this.lastDown) s.last_down = this.lastDown;
     return s;
   }
 
-  private dial(): void {
-    const { peer: p, dial } = this.o;
+  private peers(): BgpPeer[] {
+    return [this.out, this.in].filter((x) => x !== undefined);
+  }
+
+  private makePeer(role: 'dial' | 'passive'): BgpPeer {
+    const { p, bgp, o } = this;
+    const peer: BgpPeer = new BgpPeer({
+      role,
+      asn: p.local_asn ?? bgp.asn,
+      bgpId: o.routerId,
+      peerAsn: p.asn,
+      holdTime: p.hold_time / 1000,
+      connectRetry: p.connect_retry,
+      random: o.random,
+      capabilities: this.capabilities(o.restarted?.() ?? false),
+      clock: o.clock,
+      onConnect: () => this.dial(peer),
+      onOpenConfirm: (open) => this.collide(peer, open.bgpId),
+      onEstablished: (e) => this.onUp(peer, e),
+      onDown: (facts) => this.onDown(peer, facts),
+      onRouteRefresh: (f) => this.act({ type: 'route-refresh', ...f }),
+      onNotification: (direction) => {
+        o.metrics.handle('tidegate_lb_bgp_notifications_total', { peer: p.address, direction }).value++;
+      },
+    });
+    return peer;
+  }
+
+  /** `restarted`: of the first session after a restart only. */
+  private capabilities(restarted: boolean): Capability[] {
+    const { p, bgp } = this;
+    const families = p.families.map((f) => ({ afi: f === 'ipv4' ? 1 : 2, safi: 1 }));
+    const out: Capability[] = families.map((f) => ({ name: 'multiprotocol', ...f }));
+    out.push({ name: 'route-refresh' }, { name: 'enhanced-route-refresh' }, { name: 'extended-message' });
+    if (p.families.includes('ipv4') && p.address.includes(':'))
+      out.push({ name: 'extended-next-hop', entries: [{ afi: 1, safi: 1, nextHopAfi: 2 }] });
+    if (bgp.graceful_restart) {
+      out.push({
+        name: 'graceful-restart',
+        restarted,
+        notification: true,
+        time: Math.ceil(bgp.graceful_restart.restart_time / 1000),
+        families: families.map((f) => ({ ...f, forwarding: restarted })),
+      });
+    }
+    return out;
+  }
+
+  private dial(peer: BgpPeer): void {
+    const { p, o } = this;
     this.abort?.();
     let current = true;
-    const cancel = dial(
-      { address: p.address, port: p.port, localAddress: p.local_address, ttl: p.multihop, timeoutMs: p.connect_retry },
+    const refuse = (reason: string) => o.clock.setTimeout(() => peer.closed(undefined, reason), 0);
+    const family = p.address.includes(':') ? 6 : 4;
+    let local = p.local_address;
+    if (local !== undefined && parseIp(local) === undefined) {
+      const iface = local;
+      local = o.addressOf?.(iface, family);
+      if (local === undefined) {
+        refuse(`local_address: ${iface} has no IPv${family} address`);
+        return;
+      }
+    }
+    const hops = p.gtsm === true ? 1 : p.gtsm;
+    const cancel = o.dial(
+      {
+        address: p.address,
+        port: p.port,
+        localAddress: local,
+        device: p.network === undefined ? undefined : o.deviceOf?.(p.network),
+        ttl: hops === false ? p.multihop : 255,
+        minTtl: hops === false ? undefined : 256 - hops,
+        password: p.password,
+        timeoutMs: p.connect_retry,
+      },
       (result) => {
         if (!current) {
           if (result.ok) result.connection.destroy();
@@ -179,8 +285,8 @@ export class BgpSession {
         }
         current = false;
         this.abort = undefined;
-        if (result.ok) this.attach(result.connection);
-        else this.peer.closed(undefined, result.error);
+        if (result.ok) this.attach(peer, result.connection);
+        else peer.closed(undefined, result.error);
       },
     );
     this.abort = () => {
@@ -189,55 +295,127 @@ export class BgpSession {
     };
   }
 
-  private attach(c: Connection): void {
-    this.connection = c;
-    c.onData = (chunk) => this.peer.received(c, chunk);
+  private attach(peer: BgpPeer, c: Connection): void {
+    this.connections.set(peer, c);
+    c.onData = (chunk) => peer.received(c, chunk);
     c.onClose = (error) => {
-      this.peer.closed(c, error);
-      if (this.stopping) this.onClosed();
+      peer.closed(c, error);
+      if (this.connections.get(peer) === c) this.connections.delete(peer);
+      if (this.stopping && this.connections.size === 0) this.onClosed();
     };
-    this.peer.attach(c);
+    peer.attach(c);
   }
 
-  private down(facts: DownFacts): void {
-    this.abort?.();
-    this.abort = undefined;
-    this.connection = undefined;
+  /** RFC 4271 section 6.8: an Established one stays; else the one that the side with the higher BGP identifier opened. */
+  private collide(peer: BgpPeer, theirs: string): void {
+    const other = peer === this.out ? this.in : this.out;
+    if (!other) return;
+    if (this.active === other) {
+      peer.dump();
+      return;
+    }
+    const { state } = other.machine;
+    if (state !== 'OpenConfirm' && state !== 'OpenSent') return;
+    const ours = parseIp(this.o.routerId)!.compare(parseIp(theirs)!) > 0;
+    const loser = ours ? this.in : this.out;
+    loser?.dump();
+  }
+
+  private onUp(peer: BgpPeer, e: Established): void {
+    const { o, p } = this;
+    this.active = peer;
+    this.facts = e;
+    this.since = o.clock.wallMs();
+    this.up.value = 1;
+    for (const x of this.peers()) x.machine.setCapabilities(this.capabilities(false));
+    // The other way rests while this one stands.
+    if (peer === this.in && this.out) {
+      this.out.stop();
+      this.abort?.();
+      this.abort = undefined;
+    }
+    o.log.info({ peer: p.address, asn: p.asn, hold_time: e.negotiated.holdTime }, 'BGP session Established');
+    o.onChange({ state: 'up' });
+    const theirs = e.received.capabilities;
+    const extendedNextHop =
+      e.sent.capabilities.some((c) => c.name === 'extended-next-hop') &&
+      theirs.some(
+        (c) =>
+          c.name === 'extended-next-hop' && c.entries.some((x) => x.afi === 1 && x.safi === 1 && x.nextHopAfi === 2),
+      );
+    this.act({
+      type: 'established',
+      families: e.negotiated.families,
+      localAddress: this.connections.get(peer)?.localAddress ?? '',
+      extendedNextHop,
+      enhancedRefresh: e.negotiated.enhancedRouteRefresh,
+    });
+  }
+
+  private onDown(peer: BgpPeer, facts: DownFacts): void {
+    if (peer === this.out) {
+      this.abort?.();
+      this.abort = undefined;
+    }
+    const was = this.active === peer;
+    if (!was && this.active) return;
+    this.active = undefined;
+    this.facts = undefined;
     this.since = undefined;
     this.up.value = 0;
-    const again =
-      this.lastDown !== undefined && !facts.established && this.lastDown.reason === facts.reason && !facts.received;
+    const last = this.lastDown;
+    const again = last !== undefined && !facts.established && last.reason === facts.reason && !facts.received;
     this.lastDown = { ...facts, at: this.o.clock.wallMs() };
-    this.act((out) => this.adjOut.handle({ type: 'down' }, out));
+    this.act({ type: 'down' });
     // A peer that stays away is said once, not with each attempt.
     const say = again ? this.o.log.debug : this.o.log.warn;
     say.call(this.o.log, { peer: this.address, ...facts }, 'BGP session down');
     this.o.onChange({ state: 'down', facts });
+    if (was && peer === this.in && !this.stopping) this.out?.start();
   }
 
-  private act(handle: (out: AdjOutEffect[]) => void): void {
+  private act(input: AdjOutInput): void {
     const out: AdjOutEffect[] = [];
-    handle(out);
+    this.adjOut.handle(input, out);
     for (const e of out) this.send(e);
     if (out.length > 0) this.o.onChange({ state: 'sent' });
   }
 
   private send(e: AdjOutEffect): void {
+    const peer = this.active;
+    if (!peer) return;
+    if (e.type === 'refresh-mark') {
+      const [afi, safi] = e.family.split('/').map(Number);
+      peer.send(encodeRouteRefresh({ afi, safi, subtype: e.mark === 'begin' ? 1 : 2 }));
+      return;
+    }
     this.updates.value++;
-    if (e.type === 'end-of-rib') this.peer.send(encodeEndOfRib(e.family));
-    else this.peer.send(encodeUpdate(updateParts(e), this.peer.sendContext));
+    if (e.type === 'end-of-rib') peer.send(encodeEndOfRib(e.family));
+    else peer.send(encodeUpdate(updateParts(e), peer.sendContext));
   }
 }
 
-/** IPv4 unicast goes into the fields of RFC 4271, IPv6 into the attributes of RFC 4760. */
-function updateParts(e: Exclude<AdjOutEffect, { type: 'end-of-rib' }>): UpdateParts {
+type Route = Extract<AdjOutEffect, { prefixes: string[] }>;
+
+/** IPv4 unicast goes into the fields of RFC 4271 unless its next hop is IPv6 (RFC 8950), IPv6 into the attributes of RFC 4760. */
+function updateParts(e: Route): UpdateParts {
   const routes = nlri(e.prefixes);
-  const classic = e.family === IPV4_UNICAST;
-  if (e.type === 'withdraw') return classic ? { withdrawn: routes } : { mpUnreach: [{ afi: 2, safi: 1, routes }] };
-  if (classic) return { announced: routes, attributes: { ...e.attributes, nextHop: e.nextHop } };
-  return { mpReach: [{ afi: 2, safi: 1, nextHop: [e.nextHop], routes }], attributes: e.attributes };
+  const v4 = e.family === IPV4_UNICAST;
+  if (e.type === 'withdraw') return v4 ? { withdrawn: routes } : { mpUnreach: [{ afi: 2, safi: 1, routes }] };
+  if (v4 && !e.nextHop.includes(':')) return { announced: routes, attributes: { ...e.attributes, nextHop: e.nextHop } };
+  return { mpReach: [{ afi: v4 ? 1 : 2, safi: 1, nextHop: [e.nextHop], routes }], attributes: e.attributes };
 }
 
-export function sessionFingerprint(peer: LbBgpPeer, asn: number, routerId: string): string {
-  return JSON.stringify([peer, asn, routerId]);
+function adjOutSettings(p: BgpPeerConfig, bgp: BgpConfig): AdjOutSettings {
+  const explicit = p.next_hop === 'self' ? [] : [p.next_hop].flat();
+  return {
+    policy: policyOf(p, bgp.asn, bgp.communities),
+    nextHop: { ipv4: explicit.find((a) => !a.includes(':')), ipv6: explicit.find((a) => a.includes(':')) },
+  };
+}
+
+/** What is left out is taken over by a running session. */
+export function sessionFingerprint(p: BgpPeerConfig, bgp: BgpConfig, routerId: string): string {
+  const { hold_time, next_hop, vips, nodes, communities, med, local_pref, prepend, ...identity } = p;
+  return JSON.stringify([identity, bgp.asn, bgp.listen.length > 0, bgp.graceful_restart, routerId]);
 }

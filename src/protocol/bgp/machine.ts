@@ -129,9 +129,19 @@ export class BgpMachine {
   private refusedAll = false;
 
   constructor(settings: BgpSettings) {
-    this.settings = settings;
+    this.settings = { ...settings };
     this.random = settings.random ?? Math.random;
     this.backoff = new Backoff(Math.min(FIRST_RETRY_MS, settings.connectRetry), settings.connectRetry, this.random);
+  }
+
+  /** Seconds to propose from the next OPEN on. */
+  setHoldTime(seconds: number): void {
+    this.settings.holdTime = seconds;
+  }
+
+  /** To offer from the next OPEN on. */
+  setCapabilities(capabilities: Capability[]): void {
+    this.settings.capabilities = capabilities;
   }
 
   /** The send hold timer runs (RFC 9687). */

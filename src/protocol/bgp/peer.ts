@@ -57,6 +57,8 @@ export interface BgpPeerOptions extends BgpSettings {
   onDown(d: DownFacts): void;
   /** Absent: UPDATEs are counted, not decoded. `bytes` is a view, valid during the call. */
   onUpdate?(update: UpdateMessage, bytes: Buffer): void;
+  /** The peer's OPEN was accepted: now is the time to look for a collision (RFC 4271 section 6.8). */
+  onOpenConfirm?(open: OpenMessage): void;
   onRouteRefresh?(family: Family): void;
   /** A message that could not be read (a view, valid during the call), or where the framing is lost no message; the session ends. */
   onDecodeError?(e: DecodeError, bytes: Buffer | undefined): void;
@@ -103,6 +105,11 @@ export class BgpPeer {
   /** For good. Default: Cease, Administrative Shutdown, with `text` (RFC 9003). */
   stop(text?: string, code = 6, subcode = 2): void {
     this.input({ event: 'ManualStop', code, subcode, text });
+  }
+
+  /** The other connection of a collision won (RFC 4271 section 6.8): Cease, Connection Collision Resolution. */
+  dump(): void {
+    this.input({ event: 'OpenCollisionDump' });
   }
 
   /** Ends this session; another may follow. */
@@ -194,6 +201,7 @@ export class BgpPeer {
     switch (m.kind) {
       case 'open':
         this.input({ event: 'BGPOpen', message: m });
+        if (this.machine.state === 'OpenConfirm') this.o.onOpenConfirm?.(m);
         return;
       case 'keepalive':
         this.input(KEEPALIVE_MSG);
