@@ -87,6 +87,7 @@ const LATE_MS = 100;
 const GRACE_MS = 50;
 /** A clock's offset is worth nothing when it was not seen for so long. */
 const OFFSET_MS = 10_000;
+const MAX_RETIRED = 100;
 
 interface Refusal {
   code: RefusalCode;
@@ -103,6 +104,8 @@ interface Peer extends Member {
   /** It was heard since the view was last unsettled. */
   seen: boolean;
   offsetAt: number;
+  /** Earlier boots of it. */
+  retired: number[];
 }
 
 export class ClusterMachine {
@@ -234,7 +237,9 @@ export class ClusterMachine {
     for (const q of this.peers.values())
       if (q !== p && q.node === m.node && q.state !== 'dead')
         return because('duplicate-name', `${q.address} calls itself ${m.node} too`);
-    const fresh = m.boot > p.boot || (m.boot === p.boot && m.sequence > p.sequence);
+    // Its clock may have gone back before it began anew: a boot that we never saw and that hears this boot of ours is no recording.
+    const anew = m.boot > p.boot || (p.state === 'dead' && m.heard.includes(this.boot));
+    const fresh = m.boot === p.boot ? m.sequence > p.sequence : anew && !p.retired.includes(m.boot);
     const another = m.boot === p.boot && m.sequence === p.sequence && p.partial?.sequence === m.sequence;
     if (!fresh && !another) return because('replayed', 'an older boot or sequence than was heard before');
     const offset = m.time - wall;
@@ -255,7 +260,11 @@ export class ClusterMachine {
       p.fit !== m.fit ||
       p.hearsUs !== hearsUs ||
       p.node !== m.node;
-    if (restarted) p.claims = [];
+    if (restarted) {
+      p.claims = [];
+      p.retired.push(p.boot);
+      if (p.retired.length > MAX_RETIRED) p.retired.shift();
+    }
     if (p.sequence !== m.sequence || restarted) p.partial = undefined;
     Object.assign(p, { node: m.node, boot: m.boot, sequence: m.sequence, heardAt: now, seen: true });
     Object.assign(p, { offset, offsetAt: now });
@@ -347,6 +356,6 @@ function peer(m: MemberSettings): Peer {
   return {
     ...{ address: m.address, node: m.node ?? '', configuredNode: m.node },
     ...{ state: 'dead', boot: 0, sequence: 0, grade: 'dead', weight: 1, fit: false, hearsUs: false },
-    ...{ claims: [], seen: false, offsetAt: 0 },
+    ...{ claims: [], seen: false, offsetAt: 0, retired: [] },
   };
 }
