@@ -16,7 +16,7 @@ import { parseIp } from '../../core/ip.ts';
 import type { Grade } from '../grade.ts';
 
 export type VrrpState = 'Initialize' | 'Backup' | 'Active';
-export type VrrpTimer = 'advert' | 'active-down' | 'announce' | 'refresh' | 'bind' | 'release';
+export type VrrpTimer = 'advert' | 'active-down' | 'announce' | 'refresh' | 'assert' | 'bind' | 'release';
 
 /** Milliseconds throughout, but for `announce`, which are numbers of rounds. */
 export interface VrrpSettings {
@@ -98,6 +98,8 @@ export class VrrpMachine {
   /** Since when a lower-priority active is heard; -1: none is. */
   private lowerSince = -1;
   private holding = false;
+  /** While holding: the next Active was heard. */
+  private succeeded = false;
   private barredUntil = Number.NEGATIVE_INFINITY;
   private lastAssertion = Number.NEGATIVE_INFINITY;
 
@@ -166,7 +168,7 @@ export class VrrpMachine {
         return;
       case 'advert':
         // Whoever we gave up for is there now.
-        if (this.holding && input.advert.priority > 0) out.push({ type: 'set-timer', timer: 'release', ms: LINGER_MS });
+        if (this.holding && !this.succeeded && input.advert.priority > 0) this.hold(true, out);
         if (this.state === 'Backup') this.advertInBackup(now, input.advert, out);
         else if (this.state === 'Active') this.advertInActive(now, input.advert, out);
         else if (input.advert.priority === 0) this.active = undefined;
@@ -203,9 +205,7 @@ export class VrrpMachine {
       if (this.state === 'Active') {
         out.push({ type: 'send', priority: 0 });
         this.endActive(out);
-        // A Backup waits its Skew_Time, a second or an interval at most, and then says so at once.
-        if (this.obstacle === '')
-          this.hold((this.settings.version === 2 ? 1000 : this.settings.advertInterval) + LINGER_MS, out);
+        if (this.obstacle === '') this.hold(false, out);
         else out.push({ type: 'released' });
       } else out.push({ type: 'clear-timer', timer: 'active-down' });
       this.active = undefined;
@@ -246,8 +246,10 @@ export class VrrpMachine {
     const stronger =
       a.priority > this.priority || (a.priority === this.priority && compareAddresses(a.source, this.primary) > 0);
     if (stronger) {
+      // One more: it may have been active for long on another part of a split segment, and is to learn that we were, too (see below).
+      out.push({ type: 'send', priority: this.priority });
       this.endActive(out);
-      this.hold(LINGER_MS, out);
+      this.hold(true, out);
       this.active = { source: a.source, priority: a.priority };
       this.adopt(a);
       this.lowerSince = -1;
@@ -255,12 +257,21 @@ export class VrrpMachine {
       return;
     }
     this.advertise(out);
-    // Whoever sent it was believed: caches and switches may point there. Once an interval, or an attacker could multiply frames.
-    const addresses = this.boundAddresses();
+    // Whoever sent it was believed: caches and switches may point there.
+    this.assert(now, out);
+  }
+
+  /** Announces again, once an interval: else an attacker could multiply frames. What comes too early is done when the time has come. */
+  private assert(now: number, out: VrrpEffect[]): void {
     const rounds = this.settings.garp.lowerPriorityRepeat;
-    if (rounds === 0 || addresses.length === 0 || now - this.lastAssertion < this.settings.advertInterval) return;
+    if (rounds === 0) return;
+    const wait = this.lastAssertion + this.settings.advertInterval - now;
+    if (wait > 0) {
+      out.push({ type: 'set-timer', timer: 'assert', ms: wait });
+      return;
+    }
     this.lastAssertion = now;
-    out.push({ type: 'announce', addresses, rounds });
+    this.announce(rounds, out);
   }
 
   private timer(now: number, timer: VrrpTimer, out: VrrpEffect[]): void {
@@ -287,6 +298,9 @@ export class VrrpMachine {
         return;
       case 'announce':
         this.announce(garp.repeat, out);
+        return;
+      case 'assert':
+        this.assert(now, out);
         return;
       case 'refresh':
         this.announce(1, out);
@@ -338,12 +352,16 @@ export class VrrpMachine {
   }
 
   private endActive(out: VrrpEffect[]): void {
-    for (const timer of ['advert', 'announce', 'refresh', 'bind'] as const) out.push({ type: 'clear-timer', timer });
+    for (const timer of ['advert', 'announce', 'refresh', 'assert', 'bind'] as const)
+      out.push({ type: 'clear-timer', timer });
   }
 
-  private hold(ms: number, out: VrrpEffect[]): void {
+  private hold(succeeded: boolean, out: VrrpEffect[]): void {
     this.holding = true;
-    out.push({ type: 'set-timer', timer: 'release', ms });
+    this.succeeded = succeeded;
+    // A Backup waits its Skew_Time, a second or an interval at most, and then says so at once.
+    const wait = this.settings.version === 2 ? 1000 : this.settings.advertInterval;
+    out.push({ type: 'set-timer', timer: 'release', ms: succeeded ? LINGER_MS : wait + LINGER_MS });
   }
 
   private becomeBackup(reason: string, out: VrrpEffect[]): void {
