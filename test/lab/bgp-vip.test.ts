@@ -1,89 +1,17 @@
 /** The VIP announcer against FRR: what the router's own table says of it. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { LbEvent } from '../../src/lb/announcer.ts';
-import { connectUnix, type UnixPeer } from '../../src/net/unix.ts';
-import type { SpeakerStatus } from '../../src/process/speaker.ts';
 import { Frr } from './frr.ts';
 import { Lab, type Namespace } from './netns.ts';
-import { labAvailable, NODE } from './peers.ts';
-import type { Proc } from './proc.ts';
+import { labAvailable } from './peers.ts';
+import { VipNode } from './vip-speaker.ts';
 import { waitFor } from './wait.ts';
 
 const V4 = '203.0.113.10/32';
 const V6 = '2001:db8:ff::10/128';
 const NODE_V4 = '10.1.0.2';
 const NODE_V6 = '2001:db8:1::2';
-
-/** A speaker in the node's namespace, with this test as its only worker. */
-class VipNode {
-  readonly proc: Proc;
-  readonly channel: UnixPeer;
-  hard: string[] = [];
-  soft: string[] = [];
-  private counter = 0;
-  private readonly timer: NodeJS.Timeout;
-  private answered: ((s: SpeakerStatus) => void) | undefined;
-
-  private constructor(proc: Proc, channel: UnixPeer) {
-    this.proc = proc;
-    this.channel = channel;
-    channel.onMessage = (m) => this.answered?.(m as SpeakerStatus);
-    channel.onClose = () => clearInterval(this.timer);
-    this.timer = setInterval(() => this.renew(), 100);
-  }
-
-  private static readonly running = new Set<VipNode>();
-
-  static async killAll(): Promise<void> {
-    for (const n of VipNode.running) await n.kill();
-    VipNode.running.clear();
-  }
-
-  static async start(ns: Namespace, config: unknown, name: string): Promise<VipNode> {
-    const { dir } = ns.lab;
-    const file = join(dir, `${name}.json`);
-    const socket = join(dir, `${name}.sock`);
-    writeFileSync(file, JSON.stringify(config));
-    const script = fileURLToPath(new URL('vip-node.ts', import.meta.url));
-    const proc = ns.spawn([NODE, script, file, socket, join(dir, 'addresses.json')]);
-    await proc.waitForLine(/"ready":true/);
-    const channel = await connectUnix(socket);
-    if (!channel.ok) throw new Error(channel.text);
-    const started = new VipNode(proc, channel.value);
-    VipNode.running.add(started);
-    return started;
-  }
-
-  status(): Promise<SpeakerStatus> {
-    return new Promise((resolve) => {
-      this.answered = resolve;
-      this.channel.send({ ask: true });
-    });
-  }
-
-  events(): LbEvent[] {
-    return this.proc.out.filter((l) => l.includes('"kind"')).map((l) => JSON.parse(l) as LbEvent);
-  }
-
-  async stop(reason: string): Promise<void> {
-    this.channel.send({ stop: reason });
-    await this.proc.exited;
-    clearInterval(this.timer);
-  }
-
-  async kill(): Promise<void> {
-    await this.proc.kill9();
-    clearInterval(this.timer);
-  }
-
-  private renew(): void {
-    const { hard, soft } = this;
-    this.channel.send({ worker: 0, of: 1, counter: ++this.counter, hard, soft, vips: {} });
-  }
-}
 
 /** The attributes FRR shows of the only path. */
 async function path(frr: Frr, family: 'ipv4' | 'ipv6', prefix: string) {

@@ -1,17 +1,22 @@
 /**
  * A speaker alone in a namespace: `node vip-node.ts CONFIG.json SOCKET STATE.json`. The test is its workers: what it writes to the socket are
- * renewals; `{ask}` and `{stop}` are answered there too. Prints each event as a JSON line.
+ * renewals; `{ask}`, `{drain}`, `{reload}` and `{stop}` are orders. Prints each event as a JSON line.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { dirname } from 'node:path';
+import { clusterConfig } from '../../src/cluster/config.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { InterfaceAddress } from '../../src/lb/addresses.ts';
 import { lbConfig } from '../../src/lb/config.ts';
 import { addressDriver } from '../../src/net/address.ts';
+import { controlNet } from '../../src/net/control.ts';
 import { loadNative } from '../../src/net/native.ts';
 import { createDial } from '../../src/net/tcp.ts';
 import { listenUnix } from '../../src/net/unix.ts';
 import { Speaker } from '../../src/process/speaker.ts';
+import { bgpEdges } from '../../src/process/speaker-bgp.ts';
 import { Registry } from '../../src/telemetry/registry.ts';
 
 const [configFile, socket, state] = process.argv.slice(2);
@@ -21,24 +26,36 @@ const must = <T extends { ok: boolean }>(r: T): T & { ok: true } => {
   return r as T & { ok: true };
 };
 
+process.chdir(dirname(configFile));
+const file = JSON.parse(readFileSync(configFile, 'utf8')) as { node?: string; cluster?: unknown; lb?: unknown };
+const config = {
+  node: file.node ?? 'edge-1',
+  lb: lbConfig.parse(file.lb ?? file),
+  cluster: file.cluster === undefined ? undefined : clusterConfig.parse(file.cluster),
+};
+
 const speaker = new Speaker({
-  config: lbConfig.parse(JSON.parse(readFileSync(configFile, 'utf8'))),
-  node: 'edge-1',
+  config: config.lb,
+  node: config.node,
   workers: 1,
   clock: systemClock,
   log: silentLog,
   metrics: new Registry(),
   dial: createDial({ native: loadNative() }),
+  ...bgpEdges(loadNative(), {}, config.lb.bgp?.graceful_restart !== undefined),
+  cluster: config.cluster,
+  control: controlNet(loadNative()),
+  interfaces: () => Object.keys(networkInterfaces()),
   addresses: {
     async list() {
       const out: InterfaceAddress[] = [];
-      for (const iface of ['lo', 'eth0']) {
+      for (const iface of Object.keys(networkInterfaces())) {
         const r = must(await driver.list(iface)) as unknown as { prefixes: string[] };
         for (const prefix of r.prefixes) out.push({ prefix, interface: iface });
       }
       return out;
     },
-    add: async (a) => void must(await driver.add(a.interface, a.prefix, a.scope === 'host')),
+    add: async (a) => void must(await driver.add(a.interface, a.prefix, a.scope === 'host', a.lifetime)),
     remove: async (prefix, iface) => void must(await driver.remove(iface, prefix)),
   },
   store: {
@@ -52,8 +69,9 @@ must(
   await listenUnix(socket, (peer) => {
     let worker: number | undefined;
     peer.onMessage = (m) => {
-      const message = m as { ask?: boolean; stop?: string; drain?: boolean };
+      const message = m as { ask?: boolean; stop?: string; drain?: boolean; reload?: unknown };
       if (message.ask) peer.send(speaker.status());
+      else if (message.reload !== undefined) void speaker.reload(lbConfig.parse(message.reload));
       else if (message.drain !== undefined) message.drain ? speaker.drain() : speaker.undrain();
       else if (message.stop !== undefined) void speaker.stop(message.stop).then(() => process.exit(0));
       else if (speaker.renewal(m)) worker = (m as { worker: number }).worker;

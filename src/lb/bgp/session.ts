@@ -128,8 +128,10 @@ export class BgpSession {
 
   /** The peer dialled us. */
   accept(c: Connection): void {
+    // A listener has one least TTL for all of its peers: where not all have gtsm, those that have it are dialled only.
+    const unguarded = this.p.gtsm !== false && this.bgp.peers.some((x) => x.gtsm === false);
     // A running session is not given up for one that may be anybody's; a dead one ends with its hold timer.
-    if (!this.in || this.stopping || this.active || this.in.machine.state !== 'Active') {
+    if (unguarded || !this.in || this.stopping || this.active || this.in.machine.state !== 'Active') {
       c.destroy();
       return;
     }
