@@ -299,8 +299,9 @@ export class Announcer {
   }
 }
 
-/** One VIP, one back end: layer 2 where it is named there, or where there is layer 2 and no BGP peer; else BGP. */
+/** One VIP, one back end: VRRP or layer 2 where it is named there, layer 2 also where there is no BGP peer; else BGP. */
 export function backEndKind(lb: LbConfig, vip: string): BackEnd['kind'] {
+  if (lb.vrrp.some((v) => v.vips.includes(vip))) return 'vrrp';
   if (!lb.l2) return 'bgp';
   const l2 = lb.l2.vips ? lb.l2.vips.includes(vip) : (lb.bgp?.peers.length ?? 0) === 0;
   return l2 ? 'l2' : 'bgp';

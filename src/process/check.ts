@@ -8,6 +8,7 @@ import { formatEndpoint } from '../core/ip.ts';
 import { rfc3339Millis } from '../core/time.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { checkExporters } from '../export/check.ts';
+import { backEndKind } from '../lb/announcer.ts';
 import { builtinNaming } from '../mib/builtin.ts';
 import { decodeTable } from '../mib/table.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
@@ -64,11 +65,19 @@ function machine(config: Config): CheckFinding[] {
       fix: `useradd --system ${config.user}, or set user:`,
     });
   }
-  if (config.lb.vips.length > 0 && (config.lb.bgp?.peers.length ?? 0) === 0)
+  const { lb } = config;
+  const alone = lb.vips.filter((v) => backEndKind(lb, v.name) === 'bgp').map((v) => v.name);
+  if (alone.length > 0 && (lb.bgp?.peers.length ?? 0) === 0)
     out.push({
       severity: 'problem',
-      what: 'lb.vips names VIPs, but lb.bgp has no peer: nobody would learn of them',
-      fix: 'configure lb.bgp: {asn, peers: [{address, asn}]}',
+      what: `nobody would learn of the VIPs ${alone.join(', ')}: lb.bgp has no peer, and neither lb.vrrp nor lb.l2 has them`,
+      fix: 'configure lb.bgp: {asn, peers: [{address, asn}]}, or where no router speaks BGP lb.vrrp or lb.l2',
+    });
+  if (alone.length < lb.vips.length && nativeProblem() !== undefined)
+    out.push({
+      severity: 'problem',
+      what: `VRRP and layer 2 need the native add-on: ${nativeProblem()}`,
+      fix: 'install a C compiler and run: npm rebuild',
     });
   return out;
 }

@@ -20,6 +20,7 @@ import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../
 import { L2BackEnd } from '../lb/l2/session.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
 import { isPreferred } from '../lb/owner.ts';
+import { VrrpBackEnd } from '../lb/vrrp/session.ts';
 import type { ControlNet } from '../net/control-types.ts';
 import type { Handle } from '../telemetry/registry.ts';
 
@@ -132,6 +133,7 @@ export class Speaker {
     const timeout = cluster?.timeout ?? 1000;
     const membership = this.membership;
     return [
+      new VrrpBackEnd({ clock, log, metrics, net, events }),
       new L2BackEnd({
         clock,
         log,
