@@ -13,6 +13,7 @@ import { parseEndpoint } from '../core/ip.ts';
 import type { Addresses, AddressStore } from '../lb/addresses.ts';
 import { Announcer, type AnnouncerStatus, type LbEvent } from '../lb/announcer.ts';
 import type { BackEnd, BackEndEvents } from '../lb/back-end.ts';
+import { BfdManager } from '../lb/bfd/session.ts';
 import type { BgpBackEndOptions } from '../lb/bgp/back-end.ts';
 import type { LbConfig } from '../lb/config.ts';
 import { type DrainEffect, type DrainInput, DrainMachine, type DrainPhase } from '../lb/drain.ts';
@@ -112,6 +113,7 @@ export class Speaker {
     this.membership = this.cluster ?? soloMembership({ node, site, boot: clock.wallMicros(), weight: 1 });
     this.announcer = new Announcer({
       ...options,
+      bfd: control && new BfdManager({ clock, log, metrics, net: control, random: options.random }),
       preferred: (vip) => isPreferred(vip, this.membership, this.current),
       backEnds: (events) => (control ? this.makeBackEnds(control, events) : []),
       onEvent: (e) => options.onEvent(e),

@@ -194,6 +194,18 @@ export const REFUSAL_CODES = {
     reason: 'a unicast advertisement where multicast is configured, or the reverse',
     fix: 'configure unicast_peers on all nodes of the VRID, or on none',
   },
+  'bfd-malformed': {
+    reason: 'not a BFD control packet of RFC 5880, or one with authentication',
+    fix: 'see what sends to UDP 3784 or 4784; switch BFD authentication off on the router',
+  },
+  'bfd-unknown': {
+    reason: 'a BFD packet of nobody who has a session here',
+    fix: 'add bfd: to the peer under lb.bgp.peers, or switch BFD off on the router',
+  },
+  'bfd-ttl': {
+    reason: 'a BFD packet came over more hops than its session allows',
+    fix: 'one hop needs a TTL of 255; over several hops set multihop, and min_ttl of bfd:',
+  },
   'vrrp-ttl': {
     reason: 'a multicast advertisement whose TTL or hop limit is not 255: it came through a router',
     fix: 'look for a router or tunnel that forwards it, or a forger',

@@ -66,6 +66,8 @@ export class BgpBackEnd implements BackEnd {
           if (change.state === 'up') events.onSession('bgp', peer.address, 'down', 'up', 'Established');
           else if (change.state === 'down' && change.facts.established)
             events.onSession('bgp', peer.address, 'up', 'down', describeDown(change.facts));
+          else if (change.state === 'bfd' && (change.from === 'Up' || change.to === 'Up'))
+            events.onSession('bfd', peer.address, change.from, change.to, `BFD ${change.to}`);
           // One change of what is wanted is one event, however many sessions it goes through.
           if (!this.applying)
             events.onChange(change.state === 'down' ? describeDown(change.facts) : this.wanted.reason);

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { asn, duration, durationOr, ipAddress, port } from '../../config/fields.ts';
 import { parseEndpoint, parseIp } from '../../core/ip.ts';
+import { bfdConfig } from '../bfd/config.ts';
 import { addCommunity, COMMUNITY_FORMS } from './communities.ts';
 
 export const bgpId = z
@@ -54,6 +55,10 @@ const peer = z.strictObject({
   }),
   passive: z.boolean().default(false).meta({ description: 'wait for the peer to dial; needs lb.bgp.listen' }),
   next_hop: nextHop,
+  bfd: bfdConfig.optional().meta({
+    description:
+      'RFC 5880: true, or {interval, receive_interval, multiplier, multihop, min_ttl, passive}. Needs the add-on',
+  }),
   families: z
     .array(z.enum(['ipv4', 'ipv6']))
     .min(1)

@@ -17,6 +17,7 @@ import type { Connection, Dial } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
 import { BgpPeer, type Established } from '../../protocol/bgp/peer.ts';
 import type { Handle, Registry } from '../../telemetry/registry.ts';
+import type { BfdManager, BfdSession, BfdStatus } from '../bfd/session.ts';
 import type { Grade } from '../grade.ts';
 import type { BgpConfig, BgpPeerConfig } from './config.ts';
 import { AdjOut, type AdjOutEffect, type AdjOutInput, type AdjOutSettings, nlri } from './machine.ts';
@@ -35,6 +36,8 @@ export interface SessionContext {
   deviceOf?(network: string): string | undefined;
   /** This speaker died and is back while what it announced lived on (RFC 4724). */
   restarted?(): boolean;
+  /** Absent: no BFD. */
+  bfd?: BfdManager;
 }
 
 export interface SessionOptions extends SessionContext {
@@ -42,7 +45,13 @@ export interface SessionOptions extends SessionContext {
   bgp: BgpConfig;
   routerId: string;
   /** After anything that changes what the status says; `down` where a session ended. */
-  onChange(change: { state: 'up' } | { state: 'down'; facts: DownFacts } | { state: 'sent' }): void;
+  onChange(
+    change:
+      | { state: 'up' }
+      | { state: 'down'; facts: DownFacts }
+      | { state: 'sent' }
+      | { state: 'bfd'; from: string; to: string },
+  ): void;
 }
 
 export interface SessionStatus {
@@ -65,6 +74,7 @@ export interface SessionStatus {
   prefixes_sent: number;
   updates_sent: number;
   updates_dropped: number;
+  bfd?: BfdStatus;
   /** Configured, and in force from the next session on. */
   pending?: string[];
   last_down?: DownFacts & { at: number };
@@ -90,6 +100,7 @@ export class BgpSession {
   private abort: (() => void) | undefined;
   private since: number | undefined;
   private lastDown: (DownFacts & { at: number }) | undefined;
+  private bfd: BfdSession | undefined;
   private stopping = false;
   private onClosed: () => void = () => {};
 
@@ -115,8 +126,13 @@ export class BgpSession {
 
   /** What needs no new session: what routes say, and from the next session on the hold time. */
   configure(p: BgpPeerConfig, bgp: BgpConfig): void {
+    const bfdBefore = JSON.stringify(this.p.bfd);
     this.p = p;
     this.bgp = bgp;
+    if (JSON.stringify(p.bfd) !== bfdBefore) {
+      this.endBfd();
+      if (this.localAddress !== undefined) this.watchPath(this.localAddress);
+    }
     for (const peer of this.peers()) peer.machine.setHoldTime(p.hold_time / 1000);
     this.act({ type: 'settings', settings: adjOutSettings(p, bgp) });
   }
@@ -156,6 +172,7 @@ export class BgpSession {
     }
     this.abort?.();
     this.abort = undefined;
+    this.endBfd();
     return closed;
   }
 
@@ -201,6 +218,7 @@ export class BgpSession {
       s.capabilities = this.facts?.received.capabilities;
       if (this.facts && this.facts.sent.holdTime !== p.hold_time / 1000) s.pending = ['hold_time'];
     }
+    if (this.bfd) s.bfd = this.bfd.status();
     if (this.lastDown) s.last_down = this.lastDown;
     return s;
   }
@@ -338,6 +356,7 @@ export class BgpSession {
     }
     o.log.info({ peer: p.address, asn: p.asn, hold_time: e.negotiated.holdTime }, 'BGP session Established');
     o.onChange({ state: 'up' });
+    this.watchPath(this.localAddress ?? '');
     const theirs = e.received.capabilities;
     const extendedNextHop =
       e.sent.capabilities.some((c) => c.name === 'extended-next-hop') &&
@@ -352,6 +371,31 @@ export class BgpSession {
       extendedNextHop,
       enhancedRefresh: e.negotiated.enhancedRouteRefresh,
     });
+  }
+
+  /** RFC 5882: the path is watched from the first session on; when it breaks, the session ends at once (RFC 9384) and not with its hold timer. */
+  private watchPath(local: string): void {
+    const { bfd: manager } = this.o;
+    const config = this.p.bfd;
+    if (!config || !manager || local === '') return;
+    if (this.bfd?.peer.local === local) return;
+    this.endBfd();
+    this.bfd = manager.watch({
+      peer: this.p.address,
+      local,
+      multihop: config.multihop ?? (this.p.multihop ?? 1) > 1,
+      config,
+      onState: (to, from, admin) => {
+        this.o.onChange({ state: 'bfd', from, to });
+        // RFC 5882 section 3.2: switched off on purpose says nothing about the path.
+        if (from === 'Up' && !admin) this.reset(10, 'BFD session down');
+      },
+    });
+  }
+
+  private endBfd(): void {
+    this.bfd?.stop();
+    this.bfd = undefined;
   }
 
   private onDown(peer: BgpPeer, facts: DownFacts): void {
@@ -418,6 +462,6 @@ function adjOutSettings(p: BgpPeerConfig, bgp: BgpConfig): AdjOutSettings {
 
 /** What is left out is taken over by a running session. */
 export function sessionFingerprint(p: BgpPeerConfig, bgp: BgpConfig, routerId: string): string {
-  const { hold_time, next_hop, vips, nodes, communities, med, local_pref, prepend, ...identity } = p;
+  const { hold_time, next_hop, bfd, vips, nodes, communities, med, local_pref, prepend, ...identity } = p;
   return JSON.stringify([identity, bgp.asn, bgp.listen.length > 0, bgp.graceful_restart, routerId]);
 }
