@@ -14,6 +14,8 @@ export interface FrrOptions {
   zebra?: string;
   /** Loads bgpd's BMP module, so that `bmp targets` can be configured. */
   bmp?: boolean;
+  /** Starts bfdd too. */
+  bfd?: boolean;
   /** TCP port bgpd listens on. */
   port?: number;
 }
@@ -52,6 +54,7 @@ export class Frr {
   readonly options: FrrOptions;
   zebra!: Proc;
   bgpd!: Proc;
+  bfdd: Proc | undefined;
 
   private constructor(ns: Namespace, options: FrrOptions) {
     this.ns = ns;
@@ -69,6 +72,12 @@ export class Frr {
     execFileSync('chown', ['-R', 'frr:frr', frr.dir]);
     frr.zebra = frr.daemon('zebra', []);
     await waitFor(() => frr.answers('zebra'), `zebra of ${ns.short} to answer`);
+    if (options.bfd) {
+      writeFileSync(join(frr.dir, 'bfdd.conf'), `hostname ${ns.short}\n`);
+      execFileSync('chown', ['-R', 'frr:frr', frr.dir]);
+      frr.bfdd = frr.daemon('bfdd', ['--bfdctl', join(frr.dir, 'bfdd.sock')]);
+      await waitFor(() => frr.answers('bfdd'), `bfdd of ${ns.short} to answer`);
+    }
     await frr.startBgpd();
     return frr;
   }
@@ -80,7 +89,7 @@ export class Frr {
     await waitFor(() => this.answers('bgpd'), `bgpd of ${this.ns.short} to answer`);
   }
 
-  private daemon(name: 'zebra' | 'bgpd', more: string[]): Proc {
+  private daemon(name: 'zebra' | 'bgpd' | 'bfdd', more: string[]): Proc {
     const at = (file: string) => join(this.dir, file);
     return this.ns.spawn([
       labBin(name),
@@ -89,9 +98,9 @@ export class Frr {
     ]);
   }
 
-  private async answers(daemon: 'zebra' | 'bgpd'): Promise<boolean> {
-    const proc = daemon === 'zebra' ? this.zebra : this.bgpd;
-    if (!proc.alive) throw new Error(`${daemon} ended: ${proc.tail()}`);
+  private async answers(daemon: 'zebra' | 'bgpd' | 'bfdd'): Promise<boolean> {
+    const proc = daemon === 'zebra' ? this.zebra : daemon === 'bgpd' ? this.bgpd : this.bfdd;
+    if (!proc?.alive) throw new Error(`${daemon} ended: ${proc?.tail()}`);
     const done = await exec([...this.vtyshArgv(), '-d', daemon, '-c', 'show version'], { allowFailure: true });
     return done.code === 0 && done.stdout.includes('FRRouting');
   }
@@ -163,6 +172,7 @@ export class Frr {
 
   async stop(): Promise<void> {
     await this.bgpd.stop();
+    await this.bfdd?.stop();
     await this.zebra.stop();
   }
 }
