@@ -77,6 +77,8 @@ export type VrrpEffect =
 /** How long an Active may be without one of its addresses, and how long it then leaves the role to others. */
 export const BIND_MS = 3000;
 const BARRED_MS = 30_000;
+/** The shortest interval there is: adverts that answer others are at least so far apart. */
+const ANSWER_MS = 10;
 /** From the first advert of the next Active until its announcements have surely reached the neighbours. */
 export const LINGER_MS = 100;
 
@@ -102,6 +104,7 @@ export class VrrpMachine {
   private succeeded = false;
   private barredUntil = Number.NEGATIVE_INFINITY;
   private lastAssertion = Number.NEGATIVE_INFINITY;
+  private lastAnswer = Number.NEGATIVE_INFINITY;
 
   constructor(settings: VrrpSettings) {
     this.settings = settings;
@@ -256,7 +259,11 @@ export class VrrpMachine {
       this.becomeBackup(`${a.source} has priority ${a.priority}`, out);
       return;
     }
-    this.advertise(out);
+    // After a standstill a row of them waits, and one answer does for all.
+    if (now - this.lastAnswer >= ANSWER_MS) {
+      this.lastAnswer = now;
+      this.advertise(out);
+    }
     // Whoever sent it was believed: caches and switches may point there.
     this.assert(now, out);
   }

@@ -38,6 +38,7 @@ class Schedule {
   private readonly preempt: boolean;
   private disturbed = 0;
   private calm = false;
+  private healed = false;
   private two = -1;
   private none = 0;
   private readonly result: Result = { takeOvers: 0, two: 0, none: 0 };
@@ -92,7 +93,10 @@ class Schedule {
   }
 
   run(): Result {
-    for (const n of this.segment.nodes) this.segment.clock.setTimeout(() => this.do('start', n), this.random() * 2000);
+    for (const n of this.segment.nodes)
+      this.segment.clock.setTimeout(() => {
+        if (!this.healed) this.do('start', n);
+      }, this.random() * 2000);
     const lossy = this.random() < 0.5;
     if (lossy) this.segment.loss = this.random() * 0.5;
     for (let i = 3 + Math.floor(this.random() * 10); i > 0; i--) {
@@ -199,6 +203,7 @@ class Schedule {
   }
 
   private heal(): void {
+    this.healed = true;
     this.segment.loss = 0;
     for (const n of this.segment.nodes) {
       n.part = 0;
