@@ -154,7 +154,6 @@ describe('configuration of lb', () => {
     [{ local_address: '2001:db8::1' }],
     [{ next_hop: ['192.0.2.2', '192.0.2.3'] }],
     [{ password: '' }],
-    [{ bfd: {} }],
   ])('refuses %j', (over) => expect(lb(over).success).toBe(false));
 
   it.each([[['203.0.113.0/24']], [['203.0.113.1/32', '203.0.113.1']], [[]]])('refuses the addresses %j', (addresses) =>
