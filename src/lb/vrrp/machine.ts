@@ -63,7 +63,8 @@ export type VrrpInput =
   | { type: 'stop'; reason: string };
 
 export type VrrpEffect =
-  | { type: 'send'; priority: number }
+  /** `interval`: what it says, where that is not our own. */
+  | { type: 'send'; priority: number; interval?: number }
   | { type: 'set-timer'; timer: VrrpTimer; ms: number }
   | { type: 'clear-timer'; timer: VrrpTimer }
   /** Tell the neighbours, `rounds` times each. */
@@ -249,8 +250,9 @@ export class VrrpMachine {
     const stronger =
       a.priority > this.priority || (a.priority === this.priority && compareAddresses(a.source, this.primary) > 0);
     if (stronger) {
-      // One more: it may have been active for long on another part of a split segment, and is to learn that we were, too (see below).
-      out.push({ type: 'send', priority: this.priority });
+      // One more: it may have been active for long on another part of a split segment, and is to learn that we were, too (see below). It
+      // says the interval of the other, because whoever hears it waits for that one now.
+      out.push({ type: 'send', priority: this.priority, interval: a.interval });
       this.endActive(out);
       this.hold(true, out);
       this.active = { source: a.source, priority: a.priority };
@@ -263,7 +265,7 @@ export class VrrpMachine {
     if (now - this.lastAnswer >= ANSWER_MS) {
       this.lastAnswer = now;
       this.advertise(out);
-    }
+    } else out.push({ type: 'set-timer', timer: 'advert', ms: this.lastAnswer + ANSWER_MS - now });
     // Whoever sent it was believed: caches and switches may point there.
     this.assert(now, out);
   }

@@ -248,7 +248,7 @@ export class VirtualRouterSession {
     for (const e of out) {
       switch (e.type) {
         case 'send':
-          this.send(e.priority);
+          this.send(e.priority, e.interval);
           break;
         case 'set-timer':
           this.setTimer(e.timer, e.ms);
@@ -287,12 +287,12 @@ export class VirtualRouterSession {
     events.onSession('vrrp', this.router.name, from, to, reason);
   }
 
-  private send(priority: number): void {
+  private send(priority: number, interval = this.router.settings.advertInterval): void {
     const { router } = this;
-    const { version, advertInterval } = router.settings;
+    const { version } = router.settings;
     const source = parseIp(this.primary);
     if (!source) return;
-    const advert = { version, vrid: router.vrid, priority, interval: advertInterval / 10, addresses: this.addresses };
+    const advert = { version, vrid: router.vrid, priority, interval: interval / 10, addresses: this.addresses };
     const group = router.family === 'ipv4' ? VRRP_GROUP_IPV4 : VRRP_GROUP_IPV6;
     let error: string | undefined;
     let encoded: Buffer | undefined;

@@ -50,7 +50,7 @@ function input(text: string): VrrpInput {
 function effect(e: VrrpEffect): string {
   switch (e.type) {
     case 'send':
-      return `send ${e.priority}`;
+      return `send ${e.priority}${e.interval === undefined ? '' : ` interval ${e.interval}`}`;
     case 'set-timer':
       return `set ${e.timer} ${Math.round(e.ms * 1000) / 1000}`;
     case 'clear-timer':
