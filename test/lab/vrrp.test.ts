@@ -25,6 +25,7 @@ const CASES: Case[] = [
   { name: 'version 3, IPv4, multicast', version: 3, family: 4 },
   { name: 'version 3, IPv6, multicast', version: 3, family: 6 },
   { name: 'version 3, IPv4, unicast', version: 3, family: 4, unicast: true },
+  { name: 'version 3, IPv6, unicast', version: 3, family: 6, unicast: true },
   { name: 'version 2, IPv4, multicast', version: 2, family: 4 },
 ];
 
@@ -50,10 +51,11 @@ afterAll(async () => {
 });
 
 const address = (c: Case) => (c.family === 4 ? V4 : V6);
+const own = (c: Case, host: number) => (c.family === 4 ? `10.9.1.${host}` : `2001:db8:9::${host}`);
 const has = (ns: Namespace, c: Case) => ns.ip('address', 'show', 'dev', 'eth0').includes(`${address(c)}/`);
 const mac = (ns: Namespace) => String(JSON.parse(ns.ip('-json', 'link', 'show', 'eth0'))[0].address);
 
-function config(c: Case, priority: number) {
+function config(c: Case, priority: number, more: object = {}) {
   return {
     vips: [{ name: 'ingress', addresses: [`${address(c)}/${c.family === 4 ? 32 : 128}`] }],
     rise: '100ms',
@@ -66,7 +68,8 @@ function config(c: Case, priority: number) {
         vips: ['ingress'],
         priority,
         advert_interval: c.version === 2 ? '1s' : '200ms',
-        ...(c.unicast && { unicast_peers: ['10.9.1.2'], source: '10.9.1.1' }),
+        ...(c.unicast && { unicast_peers: [own(c, 2)], source: own(c, 1) }),
+        ...more,
       },
     ],
   };
@@ -74,7 +77,7 @@ function config(c: Case, priority: number) {
 
 function keepalived(c: Case, priority: number): Proc {
   const file = join(lab.dir, `keepalived-${++count}.conf`);
-  const unicast = c.unicast ? 'unicast_src_ip 10.9.1.2\n  unicast_peer {\n    10.9.1.1\n  }' : '';
+  const unicast = c.unicast ? `unicast_src_ip ${own(c, 2)}\n  unicast_peer {\n    ${own(c, 1)}\n  }` : '';
   writeFileSync(
     file,
     `global_defs {
@@ -146,5 +149,28 @@ describe.skipIf(!labAvailable('keepalived'))('VRRP with keepalived', () => {
     await waitFor(async () => (await cached(c)) === mac(ours), 'the cache to follow us');
     await lower.stop('end');
     expect(has(ours, c)).toBe(false);
+  });
+
+  it('a checksum that keepalived does not know makes two active: said loudly, and whole again after a change of the setting', async () => {
+    const c = CASES[0];
+    const other = keepalived(c, 100);
+    await waitFor(() => has(theirs, c), 'keepalived to be active alone');
+    await neighbourKnows(c, theirs);
+    // What keepalived sends is read all the same, so a lower priority stays Backup.
+    const node = await VipNode.start(ours, config(c, 50, { checksum: 'rfc9568' }), 'vrrp-sum', `addresses-sum.json`);
+    const router = async () =>
+      (await node.status()).vrrp as { routers: { state: string; adverts: { received: number } }[] };
+    await waitFor(async () => (await router()).routers[0].adverts.received > 5, 'adverts of keepalived');
+    expect((await router()).routers[0].state).toBe('Backup');
+    // With a higher one we are active, and keepalived hears nobody.
+    node.reload(config(c, 150, { checksum: 'rfc9568' }));
+    await waitFor(() => node.events().find((e) => /does not give way/.test(e.reason)), 'word of two active routers');
+    expect(has(ours, c) && has(theirs, c)).toBe(true);
+    expect(other.tail(1000)).toMatch(/Invalid VRRPv3 checksum/);
+    node.reload(config(c, 150, { checksum: 'pseudo-header' }));
+    await waitFor(() => has(ours, c) && !has(theirs, c), 'keepalived to give way');
+    await waitFor(async () => (await cached(c)) === mac(ours), 'the cache to follow us');
+    await node.stop('end');
+    await other.stop();
   });
 });
