@@ -21,6 +21,11 @@ const ROOMS: { room: string; may: string[] }[] = [
   { room: 'pipeline/', may: ['core/', 'event/', 'spool/', 'telemetry/', 'inventory/types.ts'] },
   // The thread hands relays their sockets.
   { room: 'export/thread.ts', may: ['core/', 'spool/', 'export/', 'net/sender.ts'] },
+  // Clients of Kafka dial for themselves; over a device they need a hand.
+  {
+    room: 'export/kafka/make-client.ts',
+    may: ['core/', 'export/', 'net/device.ts'],
+  },
   {
     room: 'export/',
     may: ['core/', 'event/', 'codec/', 'protocol/', 'spool/', 'telemetry/', 'config/fields.ts', ...types('net')],

@@ -171,12 +171,17 @@ function crossChecks(config: Config, doc: YamlDocument): ConfigProblem[] {
   const gnmi = config.collectors.gnmi;
   const subscriptions = Object.keys(gnmi?.subscriptions ?? {});
   gnmi?.targets.forEach((t, i) => {
+    if (t.network !== undefined && !networks.includes(t.network))
+      say(['collectors', 'gnmi', 'targets', i, 'network'], 'no such network under networks', t.network, networks);
     t.subscriptions.forEach((s, j) => {
       if (!subscriptions.includes(s))
         say(['collectors', 'gnmi', 'targets', i, 'subscriptions', j], 'no such subscription', s, subscriptions);
     });
   });
   for (const [name, e] of Object.entries(config.export.exporters)) {
+    const network = 'network' in e ? e.network : undefined;
+    if (network !== undefined && !networks.includes(network))
+      say(['export', name, 'network'], 'no such network under networks', network, networks);
     if (e.type !== 'relay') continue;
     e.targets.forEach((t, i) => {
       if (isOwnListener(config, t))

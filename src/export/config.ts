@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { durationOr } from '../config/fields.ts';
 import { FORMATS } from '../event/projections/index.ts';
 import { fileConfig } from './file/config.ts';
-import { kafkaConfig } from './kafka/config.ts';
-import { relayConfig } from './relay/config.ts';
+import { type KafkaConfig, kafkaConfig } from './kafka/config.ts';
+import { type RelayConfig, relayConfig } from './relay/config.ts';
 
 export const stdoutConfig = z.strictObject({
   type: z.literal('stdout').default('stdout'),
@@ -26,11 +26,14 @@ const named = z.discriminatedUnion(
   { error: 'an exporter: kafka, stdout, file, relay, or another name with `type:` one of them' },
 );
 
-export type ExporterConfig =
-  | z.output<typeof kafkaConfig>
-  | z.output<typeof stdoutConfig>
-  | z.output<typeof fileConfig>
-  | z.output<typeof relayConfig>;
+export type ExporterConfig = KafkaConfig | z.output<typeof stdoutConfig> | z.output<typeof fileConfig> | RelayConfig;
+
+/** An exporter with the device of its network. */
+export function onDevice<T extends ExporterConfig>(e: T, networks: Readonly<Record<string, { device?: string }>>): T {
+  const network = 'network' in e ? e.network : undefined;
+  const device = network === undefined ? undefined : networks[network]?.device;
+  return device === undefined ? e : { ...e, device };
+}
 
 /** The spool holds events until such an exporter has them. */
 export function isDurable(e: ExporterConfig): boolean {

@@ -7,6 +7,7 @@ import type { ExporterProgress } from './types.ts';
 export interface ExportInit {
   kind: 'init';
   config: ExportConfig;
+  networks: Readonly<Record<string, { device?: string }>>;
   node: string;
   site: string;
   worker: number;

@@ -13,6 +13,7 @@ import { dropOldestSegment, listLogs, olderGenerationsGone, removeShard } from '
 import { SpoolReader } from '../spool/reader.ts';
 import { comparePositions } from '../spool/segment-file.ts';
 import type { Position } from '../spool/types.ts';
+import { onDevice } from './config.ts';
 import { FileExporter } from './file/exporter.ts';
 import { KafkaExporter } from './kafka/exporter.ts';
 import { QuarantineFile } from './kafka/quarantine.ts';
@@ -123,7 +124,8 @@ export class ExportRunner {
   private build(): Exporter[] {
     const { init, clock, log } = this.o;
     const out: Exporter[] = [];
-    for (const [name, config] of Object.entries(init.config.exporters)) {
+    for (const [name, said] of Object.entries(init.config.exporters)) {
+      const config = onDevice(said, init.networks);
       if (config.type === 'stdout') {
         if (!config.enabled) continue;
         const e = new StdoutExporter({

@@ -3,11 +3,13 @@
  * reconnecting is not used: who dials owns the back-off, closes the channel when all its streams ended and dials anew.
  */
 import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
+import { randomUUID } from 'node:crypto';
+import { createServer, type Socket } from 'node:net';
 import { connect, createSecureContext, type SecureContext } from 'node:tls';
 import { CallCredentials, ChannelCredentials, Client, connectivityState, Metadata, status } from '@grpc/grpc-js';
 import type { Clock, TimerHandle } from '../core/clock.ts';
-import { parseEndpoint, parseIp } from '../core/ip.ts';
+import { normaliseIp, parseEndpoint, parseIp } from '../core/ip.ts';
+import { connectThrough } from './device.ts';
 
 /** PEM texts. */
 export interface GrpcTls {
@@ -22,6 +24,9 @@ export interface GrpcTls {
 export interface GrpcDialOptions {
   /** `HOST:PORT` or `[V6]:PORT`. */
   address: string;
+  /** An entry of `networks`, and its VRF or interface to bind to. */
+  network?: string;
+  device?: string;
   /** Absent: plaintext. */
   tls?: GrpcTls;
   connectTimeoutMs: number;
@@ -72,8 +77,8 @@ export const dialGrpc: GrpcDialer = (o, clock) => {
   let client: Client;
   let credentials: TargetCredentials;
   try {
-    credentials = new TargetCredentials(o.tls, hostOf(o.address));
-    client = new Client(o.address, credentials, {
+    credentials = new TargetCredentials(o);
+    client = new Client(o.device === undefined ? o.address : `unix:${lobby()}`, credentials, {
       'grpc.max_receive_message_length': o.maxMessageBytes,
       'grpc-node.flow_control_window': o.windowBytes,
       // A retried Subscribe would be buffered and could repeat what was heard.
@@ -84,13 +89,15 @@ export const dialGrpc: GrpcDialer = (o, clock) => {
       'grpc.enable_http_proxy': 0,
       'grpc.service_config_disable_resolution': 1,
       ...(o.keepaliveMs > 0 && { 'grpc.keepalive_time_ms': o.keepaliveMs, 'grpc.keepalive_timeout_ms': 20_000 }),
-      ...(o.tls?.serverName && { 'grpc.default_authority': o.tls.serverName }),
+      ...((o.tls?.serverName ?? o.device) !== undefined && {
+        'grpc.default_authority': o.tls?.serverName ?? o.address,
+      }),
     });
   } catch (error) {
     return end(status.FAILED_PRECONDITION, `TLS: ${error instanceof Error ? error.message : String(error)}`);
   }
   return {
-    stream: (method, metadata, handlers) => openStream(client, o, clock, method, metadata, handlers),
+    stream: (method, metadata, handlers) => openStream(client, credentials, o, clock, method, metadata, handlers),
     close: () => {
       client.close();
       credentials.hangUp();
@@ -105,15 +112,22 @@ export const dialGrpc: GrpcDialer = (o, clock) => {
  * section 3, forbids it). Most targets are dialled by address: they get no server name, and their certificate must name the address.
  */
 class TargetCredentials extends ChannelCredentials {
+  /** The far end of the latest connection over a device. */
+  reached: { address: string; port: number } | undefined;
   private readonly tls: GrpcTls | undefined;
+  private readonly device: { name: string; host: string; port: number } | undefined;
   private readonly sockets = new Set<Socket>();
   private over = false;
   private readonly host: string;
   private readonly context: SecureContext | undefined;
 
   /** Throws where a certificate or key is unusable. */
-  constructor(tls: GrpcTls | undefined, host: string) {
+  constructor(o: GrpcDialOptions) {
     super();
+    const { tls } = o;
+    const host = hostOf(o.address);
+    if (o.device !== undefined)
+      this.device = { name: o.device, host, port: Number(o.address.slice(o.address.lastIndexOf(':') + 1)) };
     this.tls = tls;
     this.host = tls?.serverName ?? host;
     this.context = tls && createSecureContext({ ca: tls.ca, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' });
@@ -145,14 +159,37 @@ class TargetCredentials extends ChannelCredentials {
           socket.destroy();
           return Promise.reject(new Error('hung up'));
         }
-        this.sockets.add(socket);
-        socket.once('close', () => this.sockets.delete(socket));
+        this.keep(socket);
+        if (this.device) return this.leaveLobby(socket, this.device);
         return this.tls ? this.handshake(socket) : Promise.resolve({ socket, secure: false });
       },
       waitForReady: () => Promise.resolve(),
       getCallCredentials: () => perCall,
       destroy() {},
     };
+  }
+
+  private keep(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+  }
+
+  /** What the library dialled was the lobby; the target is dialled here. */
+  private leaveLobby(
+    waiting: Socket,
+    to: { name: string; host: string; port: number },
+  ): Promise<{ socket: Socket; secure: boolean }> {
+    return new Promise((resolve, reject) => {
+      const socket = connectThrough(to.name, to.host, to.port);
+      this.keep(socket);
+      socket.once('error', reject);
+      socket.once('close', () => reject(new Error('the connection ended')));
+      socket.once('connect', () => {
+        waiting.destroy();
+        this.reached = { address: normaliseIp(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 };
+        resolve(this.tls ? this.handshake(socket) : { socket, secure: false });
+      });
+    });
   }
 
   private handshake(socket: Socket): Promise<{ socket: Socket; secure: boolean }> {
@@ -175,6 +212,22 @@ class TargetCredentials extends ChannelCredentials {
   }
 }
 
+let lobbyName: string | undefined;
+
+/**
+ * The library insists on dialling before it asks for a secure connection. A target behind a device must not be dialled without it: the
+ * library is sent to this socket of our own (in Linux's abstract namespace), where nobody says anything.
+ */
+function lobby(): string {
+  if (lobbyName === undefined) {
+    lobbyName = `\0tidegate-lobby-${process.pid}-${randomUUID()}`;
+    createServer((socket) => socket.on('error', () => {}).resume())
+      .listen(lobbyName)
+      .unref();
+  }
+  return lobbyName;
+}
+
 /** `HOST` of `HOST:PORT` or `[V6]:PORT`. */
 function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
@@ -182,6 +235,7 @@ function hostOf(address: string): string {
 
 function openStream(
   client: Client,
+  credentials: TargetCredentials,
   o: GrpcDialOptions,
   clock: Clock,
   method: string,
@@ -215,7 +269,7 @@ function openStream(
   call.on('metadata', () => {
     if (closed) return;
     stopTimer();
-    const peer = parseEndpoint(call.getPeer());
+    const peer = credentials.reached ?? parseEndpoint(call.getPeer());
     handlers.onOpen(peer?.address ?? '', peer?.port ?? 0);
   });
   call.on('data', (message: Buffer) => {

@@ -111,4 +111,4 @@ export interface DatagramSender {
   close(): void;
 }
 
-export type OpenSender = (address: string, port: number) => DatagramSender;
+export type OpenSender = (address: string, port: number, device?: string) => DatagramSender;

@@ -30,7 +30,7 @@ export async function checkHost(config: Config, devices: number, connect: boolea
   if (connect) {
     out.push(...(await sockets(config)));
     out.push(...(await peers(config)));
-    out.push(...(await checkExporters(config.export, resolve(config.data_dir))));
+    out.push(...(await checkExporters(config.export, config.networks)));
   }
   return out;
 }

@@ -9,6 +9,7 @@ import type { Meaning } from '../collectors/snmp-trap/meaning.ts';
 import type { Config } from '../config/schema.ts';
 import { parseIp } from '../core/ip.ts';
 import { aclOf, type SourceAcl } from '../core/source-acl.ts';
+import { deviceOf } from '../net/device.ts';
 import { dialGrpc } from '../net/grpc.ts';
 import { loadNative } from '../net/native.ts';
 import { openTcpListener } from '../net/tcp.ts';
@@ -90,7 +91,13 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
   }
   if (bmp) named.push(['bmp', new BmpCollector(bmp, tcp.bmp, context)]);
   if (bgp) named.push(['bgp', new BgpCollector(context, bgp, tcp.bgp)]);
-  if (gnmi) named.push(['gnmi', new GnmiCollector(context, gnmi, dialGrpc)]);
+  if (gnmi)
+    named.push([
+      'gnmi',
+      new GnmiCollector(context, gnmi, (d, clock) =>
+        dialGrpc({ ...d, device: deviceOf(o.config.networks, d.network) }, clock),
+      ),
+    ]);
   return {
     list: named.map((n) => n[1]),
     named,

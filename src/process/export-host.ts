@@ -72,6 +72,7 @@ export class ExportHost {
     this.tell({
       kind: 'init',
       config: init.config.export,
+      networks: init.config.networks,
       node: init.config.node,
       site: init.config.site,
       worker: init.index,

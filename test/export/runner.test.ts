@@ -78,6 +78,7 @@ function run(
     boot: spool.boot,
     shard: join(dir, 'spool', String(generation), '0'),
     olderShards,
+    networks: {},
     quarantineDir: join(dir, 'quarantine'),
     ends: Object.fromEntries(EVENT_CLASSES.map((c) => [c, spool.durableEnd(c)])) as Record<EventClass, Position>,
     maxBytes,

@@ -169,6 +169,7 @@ export class Target {
       this.dialer(
         {
           address: this.config.address,
+          network: this.network,
           tls:
             tls === false || !tls.enabled
               ? undefined

@@ -2,6 +2,7 @@
  * What we need of a Kafka client library: single requests and their answers, partition by partition. Retries, order, sequence
  * numbers and batches are ours (producer.ts), so that they are the same with each library. One adapter file per library.
  */
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 
 export interface BrokerAddress {
@@ -110,8 +111,18 @@ export interface ClientOptions {
   /** Asked at each connection, so that new files are taken. Undefined: no TLS. */
   tls: (() => ConnectionOptions) | undefined;
   sasl: ResolvedSasl | undefined;
+  /** Opens a stream, where it must not be an ordinary one. */
+  device?: DeviceDial;
   connectTimeoutMs: number;
   requestTimeoutMs: number;
+}
+
+/** Streams over a VRF or interface (net/device.ts). */
+export interface DeviceDial {
+  /** A socket on its way to a host; fails with 'error'. */
+  connect(host: string, port: number): Socket;
+  /** The stream that is opened inside `dial` takes the device. */
+  around<T>(dial: () => T): T;
 }
 
 export type ClientFactory = (options: ClientOptions) => KafkaClient;

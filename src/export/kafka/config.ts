@@ -41,6 +41,7 @@ const sasl = z
 export const kafkaConfig = z.strictObject({
   type: z.literal('kafka').default('kafka'),
   brokers: z.array(broker).min(1),
+  network: z.string().min(1).optional().meta({ description: 'an entry of networks: the VRF or interface to bind to' }),
   topic_prefix: topicName.default('tidegate'),
   topics: z.partialRecord(z.enum(TYPES), topicName).default({}).meta({ description: 'other names, by event type' }),
   formats: z
@@ -66,7 +67,8 @@ export const kafkaConfig = z.strictObject({
   replication: z.number().int().min(1).max(32).default(3).meta({ description: 'as far as there are brokers' }),
 });
 
-export type KafkaConfig = z.output<typeof kafkaConfig>;
+/** `device`: that of its network, from `onDevice`; not a key of the file. */
+export type KafkaConfig = z.output<typeof kafkaConfig> & { device?: string };
 
 /** The topic of a type: `<prefix>.<type>` or its override. */
 export function topicOf(c: Pick<KafkaConfig, 'topic_prefix' | 'topics'>, type: EventType): string {

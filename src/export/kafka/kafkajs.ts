@@ -104,14 +104,19 @@ interface SocketArguments {
 }
 
 /** Opens a socket; certificates are asked for at each one. */
-function socketFactory(tls: ClientOptions['tls'], resolve?: (host: string) => BrokerAddress | undefined) {
+function socketFactory(
+  o: Pick<ClientOptions, 'tls' | 'device'> | undefined,
+  resolve?: (host: string) => BrokerAddress | undefined,
+) {
+  const { tls, device } = o ?? {};
   return ({ host: name, port: given, onConnect }: SocketArguments): Socket => {
     const known = resolve?.(name);
     const host = known?.host ?? name;
     const port = known?.port ?? given;
+    const below = device?.connect(host, port);
     const socket = tls
-      ? tlsConnect({ host, port, ...(parseIp(host) ? {} : { servername: host }), ...tls() }, onConnect)
-      : netConnect({ host, port }, onConnect);
+      ? tlsConnect({ host, port, socket: below, ...(parseIp(host) ? {} : { servername: host }), ...tls() }, onConnect)
+      : (below?.once('connect', onConnect) ?? netConnect({ host, port }, onConnect));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 60_000);
     return socket;
@@ -347,7 +352,7 @@ class KafkajsClient implements KafkaFetcher {
       clientId: options.clientId,
       ssl: options.tls !== undefined,
       sasl: saslOf(options),
-      socketFactory: socketFactory(options.tls),
+      socketFactory: socketFactory(options),
       connectionTimeout: options.connectTimeoutMs,
       requestTimeout: options.requestTimeoutMs + 2000,
       enforceRequestTimeout: true,
@@ -403,6 +408,6 @@ export function kafkaReader(
     brokers: [...table.keys()].map((name) => `${name}:1`),
     ssl: clientOptions?.tls !== undefined,
     sasl: (clientOptions ? saslOf(clientOptions) : rest.sasl) as KafkaConfig['sasl'],
-    socketFactory: socketFactory(clientOptions?.tls, (host) => table.get(host)) as KafkaConfig['socketFactory'],
+    socketFactory: socketFactory(clientOptions, (host) => table.get(host)) as KafkaConfig['socketFactory'],
   });
 }

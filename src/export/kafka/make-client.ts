@@ -1,4 +1,5 @@
 /** From the configuration to a client. */
+import { connectThrough, throughDevice } from '../../net/device.ts';
 import type { BrokerAddress, ClientFactory, ClientOptions, KafkaAdmin, KafkaClient } from './client.ts';
 import { parseBroker } from './client.ts';
 import type { KafkaConfig } from './config.ts';
@@ -8,12 +9,19 @@ import { platformaticClient } from './platformatic.ts';
 
 /** `suffix` goes behind client_id, so that quotas and the broker's log tell workers apart. */
 export function clientOptions(config: KafkaConfig, suffix: string): ClientOptions {
-  const { tls, sasl } = config;
+  const { tls, sasl, device } = config;
   return {
     clientId: `${config.client_id}-${suffix}`,
     brokers: config.brokers.map((b, i): BrokerAddress => ({ id: -1 - i, ...parseBroker(b)! })),
     tls: tls && (() => readTls(tls)),
     sasl: sasl && resolveSasl(sasl),
+    device:
+      device === undefined
+        ? undefined
+        : {
+            connect: (host, port) => connectThrough(device, host, port),
+            around: (dial) => throughDevice(device, dial),
+          },
     connectTimeoutMs: 5000,
     requestTimeoutMs: config.request_timeout,
   };

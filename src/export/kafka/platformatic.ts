@@ -1,4 +1,5 @@
 /** @platformatic/kafka behind our client contract: its connections, SASL and request codecs; retries and batches are ours. */
+import type { Socket } from 'node:net';
 import {
   type API,
   apiVersionsV3,
@@ -78,6 +79,11 @@ function call<Args extends unknown[], Answer>(
     };
     (api as unknown as (c: Connection, ...rest: unknown[]) => void)(connection, ...args, done);
   });
+}
+
+/** The stream below TLS; a Connection is used once, and so is this. */
+function over(o: ClientOptions, broker: BrokerAddress): { socket?: Socket } {
+  return o.device ? { socket: o.device.connect(broker.host, broker.port) } : {};
 }
 
 class PlatformaticClient implements KafkaAdmin {
@@ -255,7 +261,10 @@ class PlatformaticClient implements KafkaAdmin {
       await link.ready;
       const version = link.versions.get(key);
       if (version === undefined)
-        throw new ClientError('network', `the broker ${broker.host}:${broker.port} is older than Kafka 2.4`);
+        throw new ClientError(
+          'network',
+          `${broker.host}:${broker.port} does not offer what a broker since Kafka 2.4 does: it is older, or it is a KRaft controller (give the brokers' listener)`,
+        );
       return await use(link, version);
     } catch (e) {
       const error = toClientError(e);
@@ -279,7 +288,7 @@ class PlatformaticClient implements KafkaAdmin {
       requestTimeout: options.requestTimeoutMs + 2000,
       maxInflights: 8,
       handleBackPressure: true,
-      tls: options.tls?.(),
+      tls: options.tls && { ...options.tls(), ...over(options, broker) },
       tlsServerName: options.tls && !parseIp(broker.host) ? true : undefined,
       sasl: sasl && {
         mechanism: sasl.mechanism.toUpperCase() as SASLMechanismValue,
@@ -306,7 +315,10 @@ class PlatformaticClient implements KafkaAdmin {
 
   private async prepare(link: Link, broker: BrokerAddress): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      link.connection.connect(broker.host, broker.port, (e) => (e ? reject(e) : resolve()));
+      const connect = () => void link.connection.connect(broker.host, broker.port, (e) => (e ? reject(e) : resolve()));
+      const { device, tls } = this.options;
+      if (device && !tls) device.around(connect);
+      else connect();
     });
     const { apiKeys } = await call(apiVersionsV3.api, link.connection, 'tidegate', '1');
     for (const [key, modules] of [

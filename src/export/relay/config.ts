@@ -17,6 +17,11 @@ export const relayConfig = z
   .strictObject({
     type: z.literal('relay').default('relay'),
     targets: z.array(target).min(1).max(64),
+    network: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: 'an entry of networks: the VRF or interface to bind to' }),
     format: z.enum(['raw', 'v1', 'v2c', 'v3']).default('v2c').meta({
       description: 'raw: the datagram as it was received, which is spooled for it; else encoded anew (RFC 3584)',
     }),
@@ -80,4 +85,5 @@ export const relayConfig = z
     if (c.format === 'v3' && c.user === undefined) say('user', 'the user that the receivers know: {name, auth, priv}');
   });
 
-export type RelayConfig = z.output<typeof relayConfig>;
+/** `device`: that of its network, from `onDevice`; not a key of the file. */
+export type RelayConfig = z.output<typeof relayConfig> & { device?: string };

@@ -78,7 +78,7 @@ export class RelayExporter implements Exporter {
       const r: Receiver = {
         name: formatEndpoint(t.address, t.port),
         address: t.address,
-        sender: o.open(t.address, t.port),
+        sender: o.open(t.address, t.port, o.config.device),
         memory: new RawMemory(),
         v3:
           credentials &&
