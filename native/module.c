@@ -38,6 +38,8 @@ NAPI_MODULE_INIT() {
       {"setMinTtl", set_min_ttl},
       {"setMd5", set_md5},
       {"realtime", realtime},
+      {"limitCapabilities", limit_capabilities},
+      {"readerFinish", reader_finish},
       {"linkState", link_state},
       {"openLinkEvents", open_link_events},
   };

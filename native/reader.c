@@ -350,6 +350,30 @@ napi_value reader_start(napi_env env, napi_callback_info info) {
   return number(env, r->id);
 }
 
+/*
+ * readerFinish(id): reads what the kernel holds now, without waiting for a batch to form. True: nothing is left, or nothing reads it;
+ * false: `limit` batches were read and there is more, or slots have to become free first.
+ */
+napi_value reader_finish(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1], out;
+  instance *self;
+  napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+  napi_get_instance_data(env, (void **)&self);
+  int64_t id = argc < 1 ? 0 : arg_int(env, argv[0], 0);
+  bool done = true;
+  for (reader *r = self->readers; r != NULL; r = r->next)
+    if (r->id == id && !r->closing) {
+      uv_poll_stop(&r->poll);
+      uv_timer_stop(&r->timer);
+      reader_drain(r);
+      done = r->closing || (!r->hurry && !r->left && r->area < r->kept.areas);
+      break;
+    }
+  napi_get_boolean(env, done, &out);
+  return out;
+}
+
 /* readerClose(id): no call is made after it; the descriptor is the caller's to close. */
 napi_value reader_stop(napi_env env, napi_callback_info info) {
   size_t argc = 1;

@@ -63,6 +63,10 @@ export class MemoryUdpSocket implements UdpSocket {
     else this.sent.push(sent);
   }
 
+  finish(): boolean {
+    return this.queue.length === 0 || this.closed || !this.handler;
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;

@@ -37,6 +37,8 @@ export interface Native {
     limit: number,
     onBatch: (count: number, kind: number) => boolean,
   ): number;
+  /** Reads what the kernel holds now; false where there is more, or slots have to become free first. */
+  readerFinish(id: number): boolean;
   readerClose(id: number): number;
   /** Bytes of memory a reader needs; 0 for figures that cannot be. */
   keepSize(slots: number, areas: number, stride: number): number;
@@ -59,6 +61,8 @@ export interface Native {
   setMd5(fd: number, address: Buffer, prefixLength: number, key: Buffer): number;
   /** SCHED_RR of this priority (1..99) for this thread alone. */
   realtime(priority: number): number;
+  /** Of the capabilities of this thread and what it starts only those of the mask stay; bit n is capability n. */
+  limitCapabilities(mask: number): number;
   linkState(name: string): { index: number; mac: Buffer; mtu: number; up: boolean } | undefined;
   /** Readable with every change of a link or address. */
   openLinkEvents(): number;
@@ -103,7 +107,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 3;
+const ABI = 4;
 
 let loaded: Native | undefined;
 let problem: string | undefined;

@@ -19,6 +19,8 @@ export interface Datagram {
 }
 
 export interface UdpSocket {
+  /** Reads at once what the kernel holds; false where there is, or may be, more: ask again a moment later. Before a close that loses nothing. */
+  finish(): boolean;
   /** The bound address as text and its port. */
   readonly address: string;
   readonly port: number;

@@ -195,6 +195,10 @@ class NativeUdpSocket implements UdpDriver {
     this.lastSendError = `${errnoName(errno)}: ${errnoText(errno)}`;
   }
 
+  finish(): boolean {
+    return this.fd < 0 || this.reader === 0 || this.native.readerFinish(this.reader);
+  }
+
   close(): void {
     if (this.fd < 0) return;
     this.drops = this.kernelDrops;
@@ -279,6 +283,7 @@ class DgramUdpSocket implements UdpDriver {
   private held: { data: Buffer; address: string; port: number }[] = [];
   private onBatch: ((batch: Datagram[], count: number) => unknown) | undefined;
   private closed = false;
+  private finished = -1;
   private lastText = '';
   private lastBytes = NOTHING;
 
@@ -311,6 +316,13 @@ class DgramUdpSocket implements UdpDriver {
       this.sendErrors++;
       this.lastSendError = errorText(error);
     });
+  }
+
+  /** Node reads by itself: done is what brought nothing since it was last asked. */
+  finish(): boolean {
+    const same = this.received === this.finished;
+    this.finished = this.received;
+    return same || this.closed || !this.onBatch;
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 /** Whom the workers become, and what has to belong to them. */
-import { existsSync, lchownSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { errnoText, type Native } from '../net/native.ts';
 
 export interface Identity {
   uid: number;
@@ -34,6 +35,42 @@ export function chownTree(path: string, who: Identity): void {
     if (entry.isDirectory()) chownTree(child, who);
     else lchownSync(child, who.uid, who.gid);
   }
+}
+
+/** Numbers of capabilities (linux/capability.h). */
+const CAP = {
+  CHOWN: 0,
+  DAC_OVERRIDE: 1,
+  FOWNER: 3,
+  KILL: 5,
+  SETGID: 6,
+  SETUID: 7,
+  SETPCAP: 8,
+  NET_BIND_SERVICE: 10,
+  NET_ADMIN: 12,
+  NET_RAW: 13,
+  SYS_NICE: 23,
+} as const;
+
+type Capability = keyof typeof CAP;
+
+const KEEP: Record<'supervisor' | 'speaker', readonly Capability[]> = {
+  // Sockets and addresses; children that become somebody else, what belongs to them, and their end; what the speaker needs, to hand it on.
+  supervisor: Object.keys(CAP) as Capability[],
+  speaker: ['NET_BIND_SERVICE', 'NET_ADMIN', 'NET_RAW'],
+};
+
+/**
+ * Of a process that runs as root only what it needs is left. Returns why it could not be done; undefined where it was, or where there is
+ * nothing to give up. A speaker whose data_dir is somebody else's goes on overriding file permissions.
+ */
+export function limitRoot(role: 'supervisor' | 'speaker', native: Native | undefined): string | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  if (!native) return 'without the add-on every capability of root stays';
+  const keep = [...KEEP[role]];
+  if (role === 'speaker' && statSync('.').uid !== 0) keep.push('DAC_OVERRIDE');
+  const errno = native.limitCapabilities(keep.reduce((mask, c) => mask + 2 ** CAP[c], 0));
+  return errno === 0 ? undefined : `every capability of root stays: ${errnoText(errno)}`;
 }
 
 /** Gives up root for good: supplementary groups first, then group, then user. */

@@ -6,13 +6,14 @@ import { systemClock } from '../core/clock.ts';
 import type { Addresses, AddressStore, InterfaceAddress } from '../lb/addresses.ts';
 import { addressDriver } from '../net/address.ts';
 import { controlNet } from '../net/control.ts';
-import { disableNative, loadNative } from '../net/native.ts';
+import { disableNative, loadNative, type Native } from '../net/native.ts';
 import { createDial } from '../net/tcp.ts';
 import { listenUnix, type UnixPeer } from '../net/unix.ts';
 import { makeLogger } from '../telemetry/log.ts';
 import { Registry } from '../telemetry/registry.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
-import { Speaker } from './speaker.ts';
+import { limitRoot } from './privileges.ts';
+import { type Priority, Speaker } from './speaker.ts';
 import { bgpEdges, forgetRun } from './speaker-bgp.ts';
 
 const BEAT_MS = 200;
@@ -85,7 +86,8 @@ async function run(init: SpeakerInit): Promise<void> {
   const native = loadNative();
   const registry = new Registry();
   try {
-    raisePriority();
+    const priority = raisePriority(native);
+    log.info({ priority }, 'speaker starts');
     speaker = new Speaker({
       config: config.lb,
       node: config.node,
@@ -125,6 +127,9 @@ async function run(init: SpeakerInit): Promise<void> {
     );
     if (!channel.ok) throw new Error(`lease channel ${init.socket}: ${channel.text}`);
     await speaker.start();
+    const kept = limitRoot('speaker', native);
+    if (kept !== undefined) log.warn({}, kept);
+    speaker.priority = priority;
     send({ kind: 'up' });
     const beat = (): void => {
       const decision = speaker!.vipz();
@@ -140,12 +145,17 @@ async function run(init: SpeakerInit): Promise<void> {
   }
 }
 
-/** Sessions must not be lost because the workers are busy. */
-function raisePriority(): void {
+/**
+ * Sessions must not be lost because the workers are busy: before all that is not real-time (sched(7)), else before others of its kind.
+ * One that spins is held to the kernel's share for real-time tasks, and killed by the supervisor for its silence.
+ */
+function raisePriority(native: Native | undefined): Priority {
+  if (native?.realtime(1) === 0) return 'realtime';
   try {
     setPriority(-10);
+    return 'nice';
   } catch {
-    // Not allowed here: the speaker runs at normal priority.
+    return 'normal';
   }
 }
 

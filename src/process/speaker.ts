@@ -45,6 +45,9 @@ export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events'> {
   interfaces?(): string[];
 }
 
+/** How this process stands among others: before all that is not real-time, before its kind, or as any. */
+export type Priority = 'realtime' | 'nice' | 'normal';
+
 export interface SpeakerStatus extends AnnouncerStatus {
   grade: Grade;
   /** UTC milliseconds of the last change of the grade. */
@@ -54,6 +57,7 @@ export interface SpeakerStatus extends AnnouncerStatus {
   draining: boolean;
   stopping: boolean;
   cluster?: ClusterStatus;
+  priority: Priority;
   /** While draining. */
   drain?: {
     phase: DrainPhase;
@@ -69,6 +73,8 @@ export interface SpeakerStatus extends AnnouncerStatus {
 }
 
 export class Speaker {
+  /** Set by whoever raised it. */
+  priority: Priority = 'normal';
   private readonly o: SpeakerOptions;
   private config: LbConfig;
   private readonly lease: LeaseMachine;
@@ -225,6 +231,7 @@ export class Speaker {
       drain: this.drainStatus(),
       ...this.announcer.status(this.lease.vips),
       cluster: this.cluster?.status(),
+      priority: this.priority,
     };
   }
 

@@ -23,7 +23,7 @@ import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
-import { nativeProblem } from '../net/native.ts';
+import { loadNative, nativeProblem } from '../net/native.ts';
 import { SpoolFormatError } from '../spool/errors.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
@@ -39,7 +39,7 @@ import { takeLock } from './lock.ts';
 import { MeaningHost } from './meaning.ts';
 import type { Listen, RefusalAnswer, SpeakerDecision, TapFilter } from './messages.ts';
 import { awaitOrphans } from './orphans.ts';
-import { type Identity, lookUpUser } from './privileges.ts';
+import { type Identity, limitRoot, lookUpUser } from './privileges.ts';
 import { RateMeter } from './rate.ts';
 import { SPEAKER_FILE, SPEAKER_SOCKET, SpeakerHost } from './speaker-host.ts';
 import { StartError } from './start-error.ts';
@@ -123,6 +123,8 @@ export class Supervisor implements Admin {
     this.release = lock.release;
     try {
       await this.awaitOrphans();
+      const kept = limitRoot('supervisor', loadNative());
+      if (kept !== undefined) log.warn({}, kept);
       this.identity = this.whoWorkersBecome();
       if (role !== 'speaker') {
         await this.meaning.first(config.mibs.paths);

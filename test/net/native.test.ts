@@ -112,7 +112,7 @@ describe('the add-on', () => {
     const n = native as unknown as Record<string, (...args: unknown[]) => unknown>;
     const junk: unknown[] = [undefined, null, -1, 1e300, Number.NaN, 'text', {}, [], Buffer.alloc(3), () => 1, 2 ** 31];
     let calls = 0;
-    for (const name of Object.keys(native).filter((k) => k !== 'abi'))
+    for (const name of Object.keys(native).filter((k) => !['abi', 'limitCapabilities'].includes(k)))
       for (let length = 0; length <= 9; length++)
         for (const value of junk) {
           calls++;
@@ -127,6 +127,8 @@ describe('the add-on', () => {
           else if (!['interfaceIndex', 'keepSize'].includes(name))
             expect(outcome, `${name}(${length} × ${String(value)})`).not.toBe(0);
         }
+    // Any number that is not negative would be taken, and this process would go on without its rights.
+    for (const value of [undefined, null, -1, 'text', {}]) expect(n.limitCapabilities(value)).not.toBe(0);
     expect(calls).toBeGreaterThan(1000);
   });
 });

@@ -81,6 +81,9 @@ const DROP_POLL_MS = 1000;
 const DROP_MEMORY_MS = 5000;
 /** A stopping collector waits this long at most for the receipts of informs in flight. */
 const STOP_WAIT_MS = 1000;
+/** It reads its sockets until they are empty, looking so often and so many times. */
+const FINISH_MS = 5;
+const FINISH_TURNS = 200;
 
 export class SnmpTrapCollector implements Collector {
   private readonly ctx: CollectorContext;
@@ -177,6 +180,7 @@ export class SnmpTrapCollector implements Collector {
   /** Waits a moment for the receipts of informs in flight, so that they are answered, and closes the sockets. */
   async stop(): Promise<void> {
     if (this.stopped) return;
+    if (!this.emptied()) await this.readEmpty();
     if (this.machine.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.ctx.clock.setTimeout(resolve, STOP_WAIT_MS);
@@ -186,6 +190,7 @@ export class SnmpTrapCollector implements Collector {
         };
       });
     }
+    if (!this.emptied()) await this.readEmpty();
     if (this.stopped) return;
     this.stopped = true;
     this.usm.stop();
@@ -195,6 +200,18 @@ export class SnmpTrapCollector implements Collector {
     if (this.wakeTimer) this.ctx.clock.clearTimeout(this.wakeTimer);
     for (const l of this.listeners) l.bound.socket.close();
     this.pending.clear();
+  }
+
+  /** A closed socket takes its queue with it: what is in it is read first, for so long as it does not become less than a trickle. */
+  private async readEmpty(): Promise<void> {
+    for (let turn = 0; turn < FINISH_TURNS && !this.stopped; turn++) {
+      await new Promise<void>((done) => this.ctx.clock.setTimeout(done, FINISH_MS));
+      if (this.emptied()) return;
+    }
+  }
+
+  private emptied(): boolean {
+    return this.listeners.map((l) => l.bound.socket.finish()).every(Boolean);
   }
 
   /** Our clock against those of the cluster's members: see Usm. */
