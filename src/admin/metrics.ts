@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, Registry as PromRegistry } from 'prom-client';
 import { declarationOf } from '../process/counters.ts';
 import { METRICS, type MetricName } from '../telemetry/metrics.ts';
+import { quantileSamples } from '../telemetry/quantiles.ts';
 import type { Sample } from '../telemetry/registry.ts';
 
 /** Renders what `samples` returns at the time of the scrape. */
@@ -16,7 +17,9 @@ export class MetricsPage {
 
   async render(): Promise<string> {
     const byName = new Map<string, Sample[]>();
-    for (const s of this.samples()) {
+    const merged = this.samples();
+    const acks = quantileSamples(merged, 'tidegate_inform_ack_seconds', 'tidegate_inform_ack_quantile_seconds');
+    for (const s of [...merged, ...acks]) {
       const name = METRICS[s[0] as MetricName] ? s[0] : s[0].replace(/_(bucket|sum|count)$/, '');
       const list = byName.get(name);
       if (list) list.push(s);

@@ -5,10 +5,14 @@ import { describeBmp } from '../codec/bmp/describe.ts';
 import { describeGnmi } from '../codec/gnmi/describe.ts';
 import { isCapture, readCapture, tcpStreams } from '../codec/pcap.ts';
 import { describeSnmp } from '../codec/snmp/describe.ts';
+import type { Naming } from '../codec/snmp/render.ts';
 import { isDecodeError } from '../core/result.ts';
 import { builtinNaming } from '../mib/builtin.ts';
+import { Names } from '../mib/names.ts';
+import { MibNaming } from '../mib/render.ts';
 import { type CliContext, CliError, EXIT } from './context.ts';
-import { jsonOption } from './options.ts';
+import { type MibOptions, mibsOption, tableOf } from './mib-table.ts';
+import { configOption, jsonOption } from './options.ts';
 
 const PROTOCOLS = ['snmp', 'bmp', 'bgp', 'gnmi'] as const;
 type Protocol = (typeof PROTOCOLS)[number];
@@ -21,14 +25,23 @@ export function decodeVerb(ctx: CliContext, exit: (code: number) => void): Comma
     .description('decode bytes and print one JSON object a message; exit 1 where something is malformed')
     .argument('<protocol>', PROTOCOLS.join(', '))
     .argument('<input>', 'hex, a file (raw bytes, hex text, pcap or pcapng), or - for standard input')
+    .addOption(configOption())
+    .addOption(mibsOption())
     .addOption(jsonOption())
-    .action((protocol: string, input: string) => {
+    .action((protocol: string, input: string, o: MibOptions) => {
       if (!PROTOCOLS.includes(protocol as Protocol))
         throw new CliError(`${protocol}: allowed: ${PROTOCOLS.join(', ')}`, EXIT.usage);
-      const results = decodeInput(protocol as Protocol, readInput(input));
+      const results = decodeInput(protocol as Protocol, readInput(input), () => namingOf(ctx, o));
       for (const r of results) ctx.out(`${JSON.stringify(r)}\n`);
       if (results.length === 0 || results.some((r) => !r.ok)) exit(EXIT.failure);
     });
+}
+
+/** The names that the configuration's MIBs, or those named, give. */
+function namingOf(ctx: CliContext, o: MibOptions): Naming {
+  return o.config === undefined && o.mibs === undefined
+    ? builtinNaming()
+    : new MibNaming(new Names(tableOf(ctx, o).table));
 }
 
 /** Bytes of hex text; undefined where it is none. White space, colons and a leading 0x are allowed. */
@@ -55,7 +68,11 @@ function readInput(input: string): Buffer {
 }
 
 /** Every message in `bytes`: of a capture all payloads of the protocol's transport, else the bytes as they are. */
-export function decodeInput(protocol: Protocol, bytes: Buffer): Decoded[] {
+export function decodeInput(
+  protocol: Protocol,
+  bytes: Buffer,
+  naming: () => Naming = () => builtinNaming(),
+): Decoded[] {
   const streams: Buffer[][] = [];
   const datagrams: Buffer[] = [];
   if (isCapture(bytes)) {
@@ -65,7 +82,10 @@ export function decodeInput(protocol: Protocol, bytes: Buffer): Decoded[] {
     else streams.push(...tcpStreams(captured).map((s) => s.parts));
   } else if (protocol === 'bmp' || protocol === 'bgp') streams.push([bytes]);
   else datagrams.push(bytes);
-  if (protocol === 'snmp') return datagrams.map((d) => describeSnmp(d, builtinNaming()) as Decoded);
+  if (protocol === 'snmp') {
+    const names = naming();
+    return datagrams.map((d) => describeSnmp(d, names) as Decoded);
+  }
   if (protocol === 'gnmi') return datagrams.map((d) => wrap(describeGnmi(d)));
   const describe = protocol === 'bmp' ? describeBmp : describeBgp;
   return streams.flatMap((parts) => describe(Buffer.concat(parts)) as Decoded[]);

@@ -1,25 +1,15 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { type CompiledMibs, compileMibFiles } from '../config/mib-files.ts';
+import { compileMibFiles } from '../config/mib-files.ts';
 import { formatSize } from '../core/units.ts';
-import { builtinNaming } from '../mib/builtin.ts';
 import { Names } from '../mib/names.ts';
-import { decodeTable, type MibTable } from '../mib/table.ts';
 import { type Translation, translate } from '../mib/translate.ts';
 import { formatMibProblem } from '../process/mibs.ts';
-import { type CliContext, CliError, configOf, EXIT, print } from './context.ts';
+import { type CliContext, CliError, EXIT, print } from './context.ts';
+import { type MibOptions, mibsOption, tableOf } from './mib-table.ts';
 import { configOption, outputOption } from './options.ts';
 
-interface MibOptions {
-  config?: string;
-  mibs?: string[];
-  output: string;
-}
-
-const mibsOption = (): Option =>
-  new Option('-m, --mibs <path>', 'a folder or file of modules, or a compiled table; may be repeated').argParser(
-    (path: string, before: string[] = []) => [...before, path],
-  );
+type Options = MibOptions & { output: string };
 
 export function mibVerb(ctx: CliContext, exit: (code: number) => void): Command {
   const mib = new Command('mib').description('compile MIB modules, list them, translate OIDs and names');
@@ -51,7 +41,7 @@ export function mibVerb(ctx: CliContext, exit: (code: number) => void): Command 
     .addOption(configOption())
     .addOption(mibsOption())
     .addOption(outputOption())
-    .action((o: MibOptions) => {
+    .action((o: Options) => {
       const { table, problems } = tableOf(ctx, o);
       const counts = new Map<string, { nodes: number; notifications: number }>();
       for (let i = 1; i < table.size; i++) {
@@ -81,7 +71,7 @@ export function mibVerb(ctx: CliContext, exit: (code: number) => void): Command 
     .addOption(configOption())
     .addOption(mibsOption())
     .addOption(outputOption())
-    .action((texts: string[], o: MibOptions) => {
+    .action((texts: string[], o: Options) => {
       const names = new Names(tableOf(ctx, o).table);
       const wanted = texts.flatMap((t) => (t === '-' ? readFileSync(0, 'utf8').split('\n').filter(Boolean) : [t]));
       for (const text of wanted) {
@@ -99,20 +89,4 @@ export function mibVerb(ctx: CliContext, exit: (code: number) => void): Command 
 /** The other side of what was asked. */
 function translationText(asked: string, t: Translation): string {
   return /^\.?[0-2](\.\d+)*$/.test(asked) ? t.name : t.oid;
-}
-
-function tableOf(ctx: CliContext, o: MibOptions): { table: MibTable; problems: CompiledMibs['problems'] } {
-  const paths = o.mibs ?? (o.config === undefined ? [] : configOf(ctx, o.config).config.mibs.paths);
-  if (paths.length === 0) return { table: builtinNaming().names.table, problems: [] };
-  for (const p of o.mibs ?? []) {
-    try {
-      statSync(p);
-    } catch (e) {
-      throw new CliError(`${p}: ${(e as Error).message}`, EXIT.usage);
-    }
-  }
-  const compiled = compileMibFiles(paths);
-  const table = decodeTable(compiled.table);
-  if (typeof table === 'string') throw new CliError(table, EXIT.failure);
-  return { table, problems: compiled.problems };
 }

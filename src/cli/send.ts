@@ -1,9 +1,51 @@
+import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { sampleSession } from '../codec/bmp/describe.ts';
 import { buildTrap } from '../codec/snmp/describe.ts';
+import { HEARTBEAT_OIDS, HEARTBEAT_TRAP } from '../collectors/snmp-trap/heartbeat.ts';
+import { systemClock } from '../core/clock.ts';
 import { parseEndpoint } from '../core/ip.ts';
+import { parseDuration } from '../core/units.ts';
 import { sendBmp, sendTrap } from '../net/send.ts';
 import { type CliContext, CliError, EXIT } from './context.ts';
+import { count } from './options.ts';
+
+interface TrapOptions {
+  to: string;
+  community: string;
+  oid: string;
+  inform?: boolean;
+  heartbeat?: boolean;
+  every: string;
+  count: number;
+  name: string;
+}
+
+/** One run: numbers from 1 on. */
+async function heartbeats(ctx: CliContext, o: TrapOptions, to: { address: string; port: number }): Promise<void> {
+  const interval = parseDuration(o.every);
+  if (interval === undefined) throw new CliError(`${o.every}: must be a duration such as 1s`, EXIT.usage);
+  const began = systemClock.wallMs();
+  const run = Math.floor(began / 1000);
+  for (let sequence = 1; sequence <= o.count; sequence++) {
+    const packet = buildTrap({
+      version: 'v2c',
+      community: o.community,
+      trapOid: HEARTBEAT_TRAP,
+      uptime: Math.floor((systemClock.wallMs() - began) / 10),
+      requestId: sequence,
+      varbinds: [
+        { oid: HEARTBEAT_OIDS.sender, type: 'octet-string', value: Buffer.from(o.name) },
+        { oid: HEARTBEAT_OIDS.run, type: 'gauge32', value: run },
+        { oid: HEARTBEAT_OIDS.sequence, type: 'gauge32', value: sequence },
+        { oid: HEARTBEAT_OIDS.interval, type: 'gauge32', value: Math.round(interval) },
+      ],
+    });
+    await sendTrap(packet, to.address, to.port, false);
+    if (sequence < o.count) await new Promise<void>((done) => systemClock.setTimeout(done, interval));
+  }
+  ctx.out(`${o.count} heartbeats of ${o.name} sent to ${o.to}, counting since ${run}\n`);
+}
 
 export function sendVerb(ctx: CliContext): Command {
   const send = new Command('send').description('send a test message');
@@ -14,8 +56,16 @@ export function sendVerb(ctx: CliContext): Command {
     .option('--community <name>', 'community', 'public')
     .option('--oid <oid>', 'snmpTrapOID', '1.3.6.1.6.3.1.1.5.3')
     .option('--inform', 'send an inform and wait for its Response')
-    .action(async (o: { to: string; community: string; oid: string; inform?: boolean }) => {
+    .option('--heartbeat', 'send numbered heartbeats, so that `audit --kafka --heartbeats` can say what was lost')
+    .addOption(new Option('--every <duration>', 'of heartbeats').default('1s'))
+    .addOption(new Option('--count <n>', 'of heartbeats').argParser(count).default(60))
+    .addOption(new Option('--name <name>', 'of the sender of heartbeats').default(hostname()))
+    .action(async (o: TrapOptions) => {
       const to = endpoint(o.to);
+      if (o.heartbeat) {
+        await heartbeats(ctx, o, to);
+        return;
+      }
       const packet = buildTrap({
         version: 'v2c',
         community: o.community,

@@ -4,6 +4,7 @@ import { formatSize } from '../core/units.ts';
 import { type FunnelRow, funnelText } from '../process/funnel.ts';
 import type { WorkerStatus } from '../process/messages.ts';
 import type { MibStatus } from '../process/mibs.ts';
+import type { HistogramSummary } from '../telemetry/quantiles.ts';
 import { adminSocket, type CliContext, type CommonOptions, notRunning, print } from './context.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
 
@@ -33,6 +34,7 @@ interface StatusView {
   mibs?: MibStatus;
   lb: Record<string, unknown>;
   funnel?: FunnelRow[];
+  inform_ack?: HistogramSummary[];
   counters: Record<string, number>;
 }
 
@@ -74,6 +76,13 @@ function statusText(s: StatusView): string {
     for (const p of s.mibs.first.slice(0, 10)) lines.push(`  ! ${p}`);
   }
   if (s.funnel) lines.push('', 'FUNNEL  from the wire to the exporters', ...funnelText(s.funnel));
+  if (s.inform_ack?.length) {
+    lines.push('', 'INFORMS  from reading to the answer');
+    for (const a of s.inform_ack)
+      lines.push(
+        `  ${a.labels.listener} ${a.labels.stage.padEnd(8)} ${a.count} answered, p50 ${(a.p50 * 1000).toFixed(1)} ms, p99 ${(a.p99 * 1000).toFixed(1)} ms`,
+      );
+  }
   lines.push('', lbText(s.lb), '', 'COUNTERS');
   for (const [name, value] of Object.entries(s.counters)) if (value) lines.push(`  ${name.padEnd(70)} ${value}`);
   return lines.join('\n');

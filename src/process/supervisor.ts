@@ -25,6 +25,7 @@ import type { InventoryEntry } from '../inventory/inventory.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
 import { SpoolFormatError } from '../spool/errors.ts';
+import { summaries } from '../telemetry/quantiles.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Asker } from './ask.ts';
 import { CounterStore } from './counters.ts';
@@ -321,6 +322,7 @@ export class Supervisor implements Admin {
       mibs: this.meaning.mibs.status(),
       lb,
       funnel: funnel(samples),
+      inform_ack: summaries(samples, 'tidegate_inform_ack_seconds'),
       counters: shownCounters(samples),
     };
   }

@@ -9,6 +9,11 @@ export interface MetricDeclaration {
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
+/** Around the budget of an inform (200 ms) and what a sync and a request to Kafka take. */
+const ACK_SECONDS = [
+  0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1, 2.5, 5,
+] as const;
+
 export const METRICS = {
   // Reception
   tidegate_received_total: { type: 'counter', help: 'Datagrams or messages read from a socket', labels: ['collector'] },
@@ -45,8 +50,35 @@ export const METRICS = {
   tidegate_inform_ack_seconds: {
     type: 'histogram',
     help: 'From reading an inform to sending its Response',
-    buckets: SECONDS,
-    labels: ['stage'],
+    buckets: ACK_SECONDS,
+    labels: ['listener', 'stage'],
+  },
+  tidegate_inform_ack_quantile_seconds: {
+    type: 'gauge',
+    help: 'p50 and p99 of tidegate_inform_ack_seconds since start, over all workers',
+    labels: ['listener', 'stage', 'quantile'],
+  },
+  tidegate_heartbeat_run: {
+    type: 'gauge',
+    help: 'Newest run of a sender of heartbeats: UTC seconds at which it began to count',
+    labels: ['device', 'sender'],
+    merge: 'max',
+  },
+  tidegate_heartbeat_received: {
+    type: 'gauge',
+    help: 'Different numbers of that run seen by this node; loss on the way is the highest tidegate_heartbeat_sequence less the sum of this over all nodes',
+    labels: ['device', 'sender'],
+  },
+  tidegate_heartbeat_sequence: {
+    type: 'gauge',
+    help: 'Highest number of that run seen by this node',
+    labels: ['device', 'sender'],
+    merge: 'max',
+  },
+  tidegate_heartbeat_duplicates: {
+    type: 'gauge',
+    help: 'Numbers of that run that came again',
+    labels: ['device', 'sender'],
   },
   tidegate_informs_in_flight: { type: 'gauge', help: 'Informs that wait for their receipt' },
   tidegate_usm_reports_total: {

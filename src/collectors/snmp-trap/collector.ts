@@ -50,6 +50,8 @@ interface Listener {
   /** Drops not yet said in an event, and since when (UTC ms). */
   dropsUnsaid: number;
   saidAt: number;
+  /** How long informs of it waited for their answer. */
+  ackSeconds: Record<'spooled' | 'exported', Histogram>;
 }
 
 /** A Response that waits for its receipt. */
@@ -100,7 +102,6 @@ export class SnmpTrapCollector implements Collector {
   private readonly repeated: Handle;
   private readonly lost: Handle;
   private readonly inFlight: Handle;
-  private readonly ackSeconds: Record<'spooled' | 'exported', Histogram>;
   private wakeTimer: TimerHandle | undefined;
   private dropTimer: TimerHandle | undefined;
   private droppedAt = Number.NEGATIVE_INFINITY;
@@ -128,6 +129,8 @@ export class SnmpTrapCollector implements Collector {
       const network = bound.spec.network;
       const sources = tables.get(network) ?? new SourceTable(network, ctx.inventory);
       tables.set(network, sources);
+      const listener = formatEndpoint(bound.socket.address, bound.socket.port);
+      const waited = (stage: string) => ctx.metrics.histogram('tidegate_inform_ack_seconds', { listener, stage });
       return {
         bound,
         network,
@@ -136,16 +139,13 @@ export class SnmpTrapCollector implements Collector {
         dropsSeen: bound.countedDrops ?? 0,
         dropsUnsaid: 0,
         saidAt: ctx.clock.wallMs(),
+        ackSeconds: { spooled: waited('spooled'), exported: waited('exported') },
       };
     });
     this.received = ctx.metrics.handle('tidegate_received_total', { collector: NAME });
     this.repeated = ctx.metrics.handle('tidegate_repeated_total', { collector: NAME });
     this.lost = ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'kernel' });
     this.inFlight = ctx.metrics.handle('tidegate_informs_in_flight');
-    this.ackSeconds = {
-      spooled: ctx.metrics.histogram('tidegate_inform_ack_seconds', { stage: 'spooled' }),
-      exported: ctx.metrics.histogram('tidegate_inform_ack_seconds', { stage: 'exported' }),
-    };
   }
 
   start(): void {
@@ -231,6 +231,7 @@ export class SnmpTrapCollector implements Collector {
       ack: this.effectiveAck(undefined),
       received: this.received.value,
       informs_in_flight: this.machine.size,
+      heartbeats: this.guard.heartbeatRuns(),
       v3: this.usm.status(),
     };
   }
@@ -416,7 +417,7 @@ export class SnmpTrapCollector implements Collector {
       if (!p) return;
       p.receipt.exported = undefined;
       p.listener.bound.socket.send(p.response(), p.address, p.port, p.local);
-      this.ackSeconds[e.stage].observe(e.waited / 1000);
+      p.listener.ackSeconds[e.stage].observe(e.waited / 1000);
     } else if (e.kind === 'forget') {
       const p = this.pending.get(e.id);
       if (p) p.receipt.exported = undefined;

@@ -13,6 +13,7 @@ import type { CollectorContext } from '../collector.ts';
 import { Buckets } from './buckets.ts';
 import type { SnmpTrapConfig } from './config.ts';
 import { type DedupEffect, type DedupInput, DedupMachine } from './dedup.ts';
+import { HEARTBEAT_TRAP, type HeartbeatRun, Heartbeats, heartbeatOf } from './heartbeat.ts';
 import { notificationKey, type SnmpTrapData } from './normalise.ts';
 import { type Gap, type StormEffect, type StormInput, StormMachine } from './storm.ts';
 
@@ -23,6 +24,7 @@ const NAME = 'snmp_trap';
 type Denied = 'source-denied' | 'rate-limit' | 'rate-limit-total';
 
 export class Guard {
+  private readonly heartbeats = new Heartbeats();
   private readonly ctx: CollectorContext;
   private readonly onReceipt: InformReceipt;
   private readonly suppressed: Handle;
@@ -91,8 +93,9 @@ export class Guard {
    * receipts by `onReceipt` where it is suppressed.
    */
   emit(draft: Draft, bytes: Buffer, varbindsAt: readonly { start: number; end: number }[], receipt?: Receipt): boolean {
-    if (this.dedup === undefined) return this.ctx.pipeline.emit(draft, receipt);
     const data = draft.data as SnmpTrapData;
+    if (data.trap_oid === HEARTBEAT_TRAP) this.noteHeartbeat(draft.device.id, data);
+    if (this.dedup === undefined) return this.ctx.pipeline.emit(draft, receipt);
     const effects: DedupEffect[] = [];
     const key = notificationKey(bytes, data, draft.device.id, varbindsAt);
     const { alarm } = data;
@@ -113,6 +116,24 @@ export class Guard {
     this.tellDedup({ kind: 'flush' });
     if (this.stormTimer) this.ctx.clock.clearTimeout(this.stormTimer);
     if (this.dedupTimer) this.ctx.clock.clearTimeout(this.dedupTimer);
+  }
+
+  /** Of one sender the figures of its newest run: gauges, so that a new run begins anew. */
+  private noteHeartbeat(device: string, data: SnmpTrapData): void {
+    const h = heartbeatOf(data.varbinds);
+    const run = h && this.heartbeats.take(device, h);
+    if (!run) return;
+    const labels = { device, sender: run.sender };
+    const { metrics } = this.ctx;
+    metrics.handle('tidegate_heartbeat_run', labels).value = run.run;
+    metrics.handle('tidegate_heartbeat_received', labels).value = run.received;
+    metrics.handle('tidegate_heartbeat_sequence', labels).value = run.highest;
+    metrics.handle('tidegate_heartbeat_duplicates', labels).value = run.duplicates;
+  }
+
+  /** What this worker saw of heartbeats. */
+  heartbeatRuns(): HeartbeatRun[] {
+    return this.heartbeats.list();
   }
 
   private pass(entry: string, draft: Draft, receipt: Receipt | undefined): boolean {

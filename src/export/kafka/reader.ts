@@ -4,6 +4,7 @@
  */
 import type { EventType } from '../../event/types.ts';
 import { Audit, type AuditReport, type Unread } from '../audit.ts';
+import { HeartbeatAudit, type HeartbeatLoss } from '../heartbeats.ts';
 import type { BrokerAddress, KafkaFetcher } from './client.ts';
 import { type KafkaConfig, topicOf } from './config.ts';
 import { meaningOf, unreachableText } from './errors.ts';
@@ -113,6 +114,13 @@ function reasonOf(code: number): string {
   return outcome === 'denied'
     ? `we may not read it (${name}): give our principal the ACLs Read and Describe on it`
     : name;
+}
+
+/** The heartbeats in the topic of notifications, as far as it can be read. */
+export async function auditHeartbeats(config: KafkaConfig): Promise<{ heartbeats: HeartbeatLoss[]; unread: Unread[] }> {
+  const audit = new HeartbeatAudit();
+  const unread = await readTopics(config, [topicOf(config, 'snmp.trap.v1')], (r) => audit.add(r.type, r.value));
+  return { heartbeats: audit.report(), unread };
 }
 
 /** The audit of everything a configuration publishes, as far as it can be read. */

@@ -284,7 +284,7 @@ describe('informs', () => {
     r.emitted[0].receipt!.spooled!();
     expect(answers(r.socket.sent)).toEqual([['response', 'public', '198.51.100.1', 40_001, '203.0.113.9']]);
     expect(r.collector.status().informs_in_flight).toBe(0);
-    expect(r.count('tidegate_inform_ack_seconds_count', 'stage="spooled"')).toBe(1);
+    expect(r.count('tidegate_inform_ack_seconds_count', 'listener="192.0.2.10:162",stage="spooled"')).toBe(1);
   });
 
   it('auto: Kafka first, the spool when the budget is over', () => {
