@@ -44,7 +44,7 @@ function statusText(s: StatusView): string {
     `data_dir ${s.data_dir}`,
     s.ready.length === 0 ? 'ready' : `NOT READY: ${s.ready.join('; ')}`,
   ];
-  if (!s.native.loaded) lines.push(`native add-on missing: ${s.native.reason}; one worker, no kernel drop counter`);
+  if (!s.native.loaded) lines.push(`native add-on missing: ${s.native.reason}; one worker, datagrams read one by one`);
   for (const name of s.silent) lines.push(`${name} does not answer`);
   lines.push('', 'LISTENING');
   for (const l of s.listening)

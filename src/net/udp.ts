@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { formatIp, parseIp } from '../core/ip.ts';
 import { errnoName, errnoText, META_BYTES, type Native } from './native.ts';
 import { describeProblem, errorText, type Opening } from './problem.ts';
+import { dropsOf } from './proc-drops.ts';
 import type { Datagram, ListenSpec, UdpSocket } from './types.ts';
 
 /** What a real UDP socket tells besides. */
@@ -237,7 +238,7 @@ function isLinkLocal(address: Buffer): boolean {
 /** Datagrams held between bind and `start`. */
 const HELD = 4096;
 
-/** Without the add-on: one datagram a batch, no drop counter, the destination known only where one address is bound. */
+/** Without the add-on: one datagram a batch, drops from /proc, the destination known only where one address is bound. */
 function openDgram(spec: ListenSpec, options: UdpOptions): Promise<Opening<UdpDriver>> {
   const v6 = spec.address.includes(':');
   if (spec.device !== undefined) {
@@ -269,7 +270,6 @@ function openDgram(spec: ListenSpec, options: UdpOptions): Promise<Opening<UdpDr
 class DgramUdpSocket implements UdpDriver {
   readonly address: string;
   readonly port: number;
-  readonly kernelDrops = 0;
   readonly truncated = 0;
   readonly left = 0;
   received = 0;
@@ -283,6 +283,7 @@ class DgramUdpSocket implements UdpDriver {
   private held: { data: Buffer; address: string; port: number }[] = [];
   private onBatch: ((batch: Datagram[], count: number) => unknown) | undefined;
   private closed = false;
+  private drops = 0;
   private finished = -1;
   private lastText = '';
   private lastBytes = NOTHING;
@@ -318,6 +319,11 @@ class DgramUdpSocket implements UdpDriver {
     });
   }
 
+  get kernelDrops(): number {
+    if (!this.closed) this.drops = Math.max(this.drops, dropsOf(this.address, this.port) ?? 0);
+    return this.drops;
+  }
+
   /** Node reads by itself: done is what brought nothing since it was last asked. */
   finish(): boolean {
     const same = this.received === this.finished;
@@ -327,6 +333,7 @@ class DgramUdpSocket implements UdpDriver {
 
   close(): void {
     if (this.closed) return;
+    this.drops = this.kernelDrops;
     this.closed = true;
     this.socket.close();
   }

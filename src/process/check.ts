@@ -40,7 +40,7 @@ function machine(config: Config): CheckFinding[] {
   if (!loadNative())
     out.push({
       severity: 'note',
-      what: `the native add-on is not loaded: ${nativeProblem()}; there will be one worker and no kernel drop counter`,
+      what: `the native add-on is not loaded: ${nativeProblem()}; there will be one worker`,
       fix: 'install a C compiler and run: npm rebuild',
     });
   const root = process.getuid?.() === 0;

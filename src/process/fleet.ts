@@ -118,7 +118,7 @@ export class Fleet {
     this.listens = opened.listens;
     this.nativeProblem = opened.nativeProblem;
     if (opened.nativeProblem !== undefined)
-      log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker, no kernel drop counter');
+      log.warn({ reason: opened.nativeProblem }, 'the native add-on is not loaded: one worker');
     for (const note of opened.notes) log.warn({}, note);
     mkdirSync('quarantine', { recursive: true });
     const files = Object.values(this.o.config().export.exporters).some((e) => e.type === 'file');

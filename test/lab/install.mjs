@@ -17,6 +17,7 @@ class Missing extends Error {}
 const say = (text) => process.stdout.write(`lab: ${text}\n`);
 
 function find(command) {
+  if (command.startsWith('/')) return existsSync(command) ? command : undefined;
   const folders = [
     '/usr/lib/frr',
     '/usr/local/sbin',

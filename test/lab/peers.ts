@@ -18,6 +18,7 @@ export type Peer = keyof typeof peers.commands | keyof typeof peers.go;
 const ALL = [...Object.keys(peers.commands), ...Object.keys(peers.go)] as Peer[];
 
 function find(name: string): string | undefined {
+  if (name.startsWith('/')) return existsSync(name) ? name : undefined;
   const folders = [join(LAB_CACHE, 'bin'), '/usr/lib/frr', '/usr/local/sbin', '/usr/sbin', '/sbin'];
   return [...folders, ...(process.env.PATH ?? '').split(delimiter)]
     .map((f) => join(f, name))

@@ -80,7 +80,10 @@ export function encrypt(key: PrivKey, boots: number, time: number, salt: Uint8Ar
   return c.update(filled);
 }
 
-/** Octets that may follow a decrypted ScopedPDU. */
+/**
+ * Octets that may follow a decrypted ScopedPDU. CFB needs no filling (RFC 3826, section 3.1.4), and there are senders, pysnmp among them,
+ * that fill up to a block and a whole block where none is needed. It is authenticated with the rest, so it does no harm.
+ */
 export function paddingOf(key: PrivKey): number {
-  return key.preIv === undefined ? 0 : BLOCK;
+  return key.preIv === undefined ? AES_BLOCK : BLOCK;
 }

@@ -93,6 +93,22 @@ describe('what Net-SNMP sends', () => {
       ['1.3.6.1.2.1.2.2.1.1.7', 7],
     ]);
   });
+  it.each(PRIV_PROTOCOLS)('%s: a block of filling may follow, as pysnmp sends it, and no more', (name) => {
+    const master = masterKey('sha256', 'pancakes and syrup');
+    const engine = Buffer.from('80001f8804aabbccdd', 'hex');
+    const auth = localize('sha256', masterKey('sha256', 'maplesyrup'), engine);
+    const keys = localKeys('sha256', auth, name, localizePriv('sha256', name, master, engine));
+    const scoped = Buffer.from('300c04000400a7060201010201000'.padEnd(28, '0'), 'hex');
+    const salt = Buffer.from('0001020304050607', 'hex');
+    const outcome = (filling: number): boolean => {
+      const sealed = encrypt(keys.priv!, 1, 2, salt, Buffer.concat([scoped, Buffer.alloc(filling)]));
+      const plain = decrypt(keys.priv!, 1, 2, salt, sealed)!;
+      return !isDecodeError(decodeScopedPdu(plain, 0, plain.length, paddingOf(keys.priv!)));
+    };
+    const block = name === 'des' ? 0 : 16;
+    for (let filling = 0; filling <= block; filling++) expect(outcome(filling), `${filling}`).toBe(true);
+    expect(outcome(32)).toBe(false);
+  });
   it('is there for every combination', () => {
     expect(vectors).toHaveLength(1 + AUTH_PROTOCOLS.length * (1 + PRIV_PROTOCOLS.length));
   });
