@@ -37,6 +37,7 @@ NAPI_MODULE_INIT() {
       {"packetSend", packet_send},
       {"setMinTtl", set_min_ttl},
       {"setMd5", set_md5},
+      {"setAo", set_ao},
       {"realtime", realtime},
       {"limitCapabilities", limit_capabilities},
       {"readerFinish", reader_finish},

@@ -203,6 +203,49 @@ napi_value set_md5(napi_env env, napi_callback_info info) {
   return number(env, rc == 0 ? 0 : errno);
 }
 
+/*
+ * struct tcp_ao_add of linux/tcp.h since Linux 6.7, which the headers of a build machine may not have: the same octets. TCP_AO_ADD_KEY
+ * is the socket option; the MAC is cut to 12 octets (RFC 5926, section 3.2), and an address prefix picks the peer.
+ */
+#define AO_ADD_KEY 38
+#define AO_MAC_BYTES 12
+#define AO_MAX_KEY 80
+struct ao_add {
+  struct sockaddr_storage addr;
+  char alg_name[64];
+  int32_t ifindex;
+  uint32_t flags; /* bit 0: the current key, bit 1: the next one to be received */
+  uint16_t reserved;
+  uint8_t prefix, sndid, rcvid, maclen, keyflags, keylen;
+  uint8_t key[AO_MAX_KEY];
+} __attribute__((aligned(8)));
+
+/* setAo(fd, address, sendId, recvId, algorithm, key): a TCP-AO key (RFC 5925) for that peer; 0 or errno. */
+napi_value set_ao(napi_env env, napi_callback_info info) {
+  size_t argc = 6;
+  napi_value argv[6];
+  napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+  uint8_t *address, *key;
+  size_t length, key_length, n = 0;
+  struct ao_add ao;
+  memset(&ao, 0, sizeof ao);
+  if (argc < 6 || !arg_bytes(env, argv[1], &address, &length) || !arg_bytes(env, argv[5], &key, &key_length) ||
+      key_length > AO_MAX_KEY || key_length == 0 ||
+      napi_get_value_string_utf8(env, argv[4], ao.alg_name, sizeof ao.alg_name, &n) != napi_ok)
+    return number(env, EINVAL);
+  int64_t send_id = arg_int(env, argv[2], -1), recv_id = arg_int(env, argv[3], -1);
+  if (send_id < 0 || send_id > 255 || recv_id < 0 || recv_id > 255) return number(env, EINVAL);
+  if (fill_address(&ao.addr, address, length, 0, 0) == 0) return number(env, EINVAL);
+  ao.prefix = (uint8_t)(length * 8);
+  ao.sndid = (uint8_t)send_id;
+  ao.rcvid = (uint8_t)recv_id;
+  ao.maclen = AO_MAC_BYTES;
+  ao.keylen = (uint8_t)key_length;
+  memcpy(ao.key, key, key_length);
+  int rc = setsockopt(arg_fd(env, argv[0]), IPPROTO_TCP, AO_ADD_KEY, &ao, sizeof ao);
+  return number(env, rc == 0 ? 0 : errno);
+}
+
 /* realtime(priority): SCHED_RR for this thread, not for children; 0 or errno. */
 napi_value realtime(napi_env env, napi_callback_info info) {
   size_t argc = 1;

@@ -7,7 +7,7 @@
  *   send.c     sendmsg(2) from a chosen local address;
  *   netlink.c  interface addresses by rtnetlink(7);
  *   link.c     links, and word of their changes;
- *   raw.c      raw IP and packet sockets, TCP-MD5, the least TTL, real-time priority;
+ *   raw.c      raw IP and packet sockets, TCP-MD5, TCP-AO, the least TTL, real-time priority;
  *   privileges.c  what a process that was started as root keeps.
  *
  * Opening throws an Error with a `code`. Everything that runs later returns an errno number (0: done) and never throws.
@@ -35,7 +35,7 @@
 #include <uv.h>
 
 /* Raised with every change of what JavaScript sees; src/net/native.ts refuses another number. */
-#define TIDEGATE_NET_ABI 4
+#define TIDEGATE_NET_ABI 5
 
 /* ---- common.c ---- */
 
@@ -109,6 +109,7 @@ napi_value packet_send(napi_env env, napi_callback_info info);
 napi_value set_min_ttl(napi_env env, napi_callback_info info);
 napi_value set_md5(napi_env env, napi_callback_info info);
 napi_value realtime(napi_env env, napi_callback_info info);
+napi_value set_ao(napi_env env, napi_callback_info info);
 napi_value limit_capabilities(napi_env env, napi_callback_info info);
 napi_value reader_finish(napi_env env, napi_callback_info info);
 napi_value link_state(napi_env env, napi_callback_info info);

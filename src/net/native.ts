@@ -59,6 +59,8 @@ export interface Native {
   setMinTtl(fd: number, family: 4 | 6, ttl: number): number;
   /** RFC 2385 key for a peer or prefix, on a socket that is not connected yet or listens; an empty key removes it. */
   setMd5(fd: number, address: Buffer, prefixLength: number, key: Buffer): number;
+  /** RFC 5925 key for a peer, on a socket that is not connected yet or listens; `algorithm` as the kernel names it. */
+  setAo(fd: number, address: Buffer, sendId: number, recvId: number, algorithm: string, key: Buffer): number;
   /** SCHED_RR of this priority (1..99) for this thread alone. */
   realtime(priority: number): number;
   /** Of the capabilities of this thread and what it starts only those of the mask stay; bit n is capability n. */
@@ -107,7 +109,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 4;
+const ABI = 5;
 
 let loaded: Native | undefined;
 let problem: string | undefined;

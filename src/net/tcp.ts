@@ -4,7 +4,7 @@ import { type Clock, systemClock, type TimerHandle } from '../core/clock.ts';
 import { normaliseIp, parseIp } from '../core/ip.ts';
 import { errnoName, errnoText, type Native } from './native.ts';
 import { describeProblem, errorText, type Opening } from './problem.ts';
-import type { Connection, Dial, ListenSpec, TcpListener } from './types.ts';
+import type { Connection, Dial, ListenSpec, TcpAoKey, TcpListener } from './types.ts';
 
 export interface TcpOptions {
   native?: Native;
@@ -226,6 +226,34 @@ function setPassword(native: Native, fd: number, address: string, password: stri
   return native.setMd5(fd, peer, peer.length * 8, Buffer.from(password));
 }
 
+const ENOPROTOOPT = 92;
+export const NO_TCP_AO =
+  'this kernel has no TCP-AO: it needs Linux 6.7 or later with CONFIG_TCP_AO; without the key there is no session';
+
+/** What the kernel calls the algorithms of RFC 5926. */
+const AO_ALGORITHMS = { 'hmac-sha-1-96': 'hmac(sha1)', 'aes-128-cmac-96': 'cmac(aes128)' } as const;
+
+/** Gives a socket the key for a peer; 0 or an errno. */
+export function setAoKey(native: Native, fd: number, address: string, key: TcpAoKey): number {
+  const peer = parseIp(address) ?? Buffer.alloc(0);
+  return native.setAo(fd, peer, key.send_id, key.recv_id, AO_ALGORITHMS[key.algorithm], Buffer.from(key.secret));
+}
+
+/** Why no TCP-AO key can be used here; undefined where one can. */
+export function tcpAoProblem(native: Native | undefined): string | undefined {
+  if (!native) return 'TCP-AO needs the native add-on';
+  const fd = native.openTcpClient({ family: 4 });
+  const errno = setAoKey(native, fd, '127.0.0.1', {
+    send_id: 1,
+    recv_id: 1,
+    algorithm: 'hmac-sha-1-96',
+    secret: 'try',
+  });
+  native.closeFd(fd);
+  if (errno === ENOPROTOOPT) return NO_TCP_AO;
+  return errno === 0 ? undefined : `TCP-AO cannot be used: ${errnoText(errno)} (${errnoName(errno)})`;
+}
+
 /** Dials real streams. */
 export function createDial(options: { native?: Native; clock?: Clock } = {}): Dial {
   const clock = options.clock ?? systemClock;
@@ -249,17 +277,19 @@ export function createDial(options: { native?: Native; clock?: Clock } = {}): Di
     const onError = (error: Error): void => finish(errorText(error));
     const onEnd = (): void => finish('closed');
     try {
-      const { ttl, device, password, minTtl } = to;
-      if ((ttl ?? device ?? password ?? minTtl) !== undefined) {
-        if (!native) throw new Error('a TTL, device or password of a dialled stream needs the add-on');
+      const { ttl, device, password, minTtl, ao } = to;
+      if ((ttl ?? device ?? password ?? minTtl ?? ao) !== undefined) {
+        if (!native) throw new Error('a TTL, device, password or TCP-AO key of a dialled stream needs the add-on');
         const family = to.address.includes(':') ? 6 : 4;
         const fd = native.openTcpClient({ family, device, ttl });
         const problem =
           (minTtl === undefined ? 0 : native.setMinTtl(fd, family, minTtl)) ||
-          (password === undefined ? 0 : setPassword(native, fd, to.address, password));
+          (password === undefined ? 0 : setPassword(native, fd, to.address, password)) ||
+          (ao === undefined ? 0 : setAoKey(native, fd, to.address, ao));
         if (problem !== 0) {
           // Rather no session than one without what was asked for.
           native.closeFd(fd);
+          if (ao && problem === ENOPROTOOPT) throw new Error(NO_TCP_AO);
           throw new Error(`the socket cannot be prepared: ${errnoText(problem)} (${errnoName(problem)})`);
         }
         socket = new Socket({ fd, readable: true, writable: true, manualStart: true } as { fd: number });

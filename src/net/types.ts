@@ -80,6 +80,14 @@ export interface ListenSpec {
   keepFd?: number;
 }
 
+/** A key of RFC 5925 with an algorithm of RFC 5926. The ids are 0 to 255. */
+export interface TcpAoKey {
+  send_id: number;
+  recv_id: number;
+  algorithm: 'hmac-sha-1-96' | 'aes-128-cmac-96';
+  secret: string;
+}
+
 /** How a stream is dialled. */
 export interface DialOptions {
   /** An address; a name is resolved first. */
@@ -94,6 +102,8 @@ export interface DialOptions {
   device?: string;
   /** TCP-MD5 key (RFC 2385; needs the add-on). */
   password?: string;
+  /** TCP-AO key (RFC 5925; needs the add-on and a kernel that has it). */
+  ao?: TcpAoKey;
   /** What comes with a lesser TTL or hop limit is dropped by the kernel (RFC 5082; needs the add-on). */
   minTtl?: number;
 }

@@ -12,7 +12,7 @@ import { backEndKind } from '../lb/announcer.ts';
 import { builtinNaming } from '../mib/builtin.ts';
 import { decodeTable } from '../mib/table.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
-import { createDial } from '../net/tcp.ts';
+import { createDial, tcpAoProblem } from '../net/tcp.ts';
 import { planListens } from './listens.ts';
 import { formatMibProblem } from './mibs.ts';
 import { lookUpUser } from './privileges.ts';
@@ -78,6 +78,14 @@ function machine(config: Config): CheckFinding[] {
       severity: 'problem',
       what: `VRRP and layer 2 need the native add-on: ${nativeProblem()}`,
       fix: 'install a C compiler and run: npm rebuild',
+    });
+  const keyed = lb.bgp?.peers.filter((p) => p.tcp_ao !== undefined).map((p) => p.address) ?? [];
+  const problem = keyed.length === 0 ? undefined : tcpAoProblem(loadNative());
+  if (problem !== undefined)
+    out.push({
+      severity: 'problem',
+      what: `lb.bgp.peers ${keyed.join(', ')}: ${problem}`,
+      fix: 'a kernel with CONFIG_TCP_AO, or `password` (TCP-MD5) on both ends',
     });
   return out;
 }

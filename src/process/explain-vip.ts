@@ -133,6 +133,8 @@ function whyDown(down: Down | undefined, password: boolean): { words: string; fi
       words,
       fix: 'nothing was heard for the hold time: look for loss or a filter on the way, or a router that is overloaded',
     };
+  if (/TCP-AO/.test(down.reason))
+    return { words, fix: 'a kernel with CONFIG_TCP_AO, or `password` (TCP-MD5) on both ends' };
   if (/ECONNREFUSED/.test(down.reason))
     return { words, fix: 'the router refuses the connection: is BGP configured there for the address of this node?' };
   if (/ETIMEDOUT|timed? ?out|no answer/i.test(down.reason))

@@ -5,7 +5,7 @@ import { parseEndpoint, parseIp } from '../core/ip.ts';
 import type { BgpBackEndOptions, BgpListeners } from '../lb/bgp/back-end.ts';
 import type { BgpConfig } from '../lb/bgp/config.ts';
 import type { Native } from '../net/native.ts';
-import { openTcpListener } from '../net/tcp.ts';
+import { openTcpListener, setAoKey, tcpAoProblem } from '../net/tcp.ts';
 import type { Connection, TcpListener } from '../net/types.ts';
 
 /** There while a speaker runs; removed at an ordered end. Relative to data_dir. */
@@ -46,14 +46,16 @@ function listen(native: Native | undefined, bgp: BgpConfig, accept: (c: Connecti
   for (const text of bgp.listen) {
     const { address, port } = parseEndpoint(text)!;
     const prepare = (fd: number) => protect(native!, fd, bgp, address.includes(':') ? 6 : 4);
-    const missing = native === undefined && bgp.peers.some((p) => p.password !== undefined || p.gtsm !== false);
+    const missing =
+      native === undefined && bgp.peers.some((p) => (p.password ?? p.tcp_ao) !== undefined || p.gtsm !== false);
     if (missing) {
-      problems.push(`${text}: passwords and gtsm need the native add-on`);
+      problems.push(`${text}: passwords, tcp_ao and gtsm need the native add-on`);
       continue;
     }
     void openTcpListener({ network: 'default', address, port, freebind: true }, { native, prepare }).then((r) => {
       if (!r.ok) {
-        problems.push(r.problem.text);
+        const ao = bgp.peers.some((p) => p.tcp_ao !== undefined) ? tcpAoProblem(native) : undefined;
+        problems.push(ao === undefined ? r.problem.text : `${text}: ${ao}`);
         return;
       }
       if (closed) {
@@ -76,9 +78,11 @@ function listen(native: Native | undefined, bgp: BgpConfig, accept: (c: Connecti
 /** The password of each peer; and the least TTL, which a listener can only have for all of its peers. */
 function protect(native: Native, fd: number, bgp: BgpConfig, family: 4 | 6): number {
   for (const p of bgp.peers) {
-    if (p.password === undefined || p.address.includes(':') !== (family === 6)) continue;
+    if (p.address.includes(':') !== (family === 6)) continue;
     const peer = parseIp(p.address)!;
-    const errno = native.setMd5(fd, peer, peer.length * 8, Buffer.from(p.password));
+    const errno =
+      (p.password === undefined ? 0 : native.setMd5(fd, peer, peer.length * 8, Buffer.from(p.password))) ||
+      (p.tcp_ao === undefined ? 0 : setAoKey(native, fd, p.address, p.tcp_ao));
     if (errno !== 0) return errno;
   }
   const hops = bgp.peers.map((p) => (p.gtsm === true ? 1 : p.gtsm));

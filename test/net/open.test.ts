@@ -295,6 +295,9 @@ describe('dialling with options of the add-on', () => {
     const r = await new Promise<{ ok: boolean; error?: string }>((resolve) =>
       createDial()({ address: '127.0.0.1', port: 9, timeoutMs: 1000, ttl: 255 }, resolve),
     );
-    expect(r).toEqual({ ok: false, error: 'a TTL, device or password of a dialled stream needs the add-on' });
+    expect(r).toEqual({
+      ok: false,
+      error: 'a TTL, device, password or TCP-AO key of a dialled stream needs the add-on',
+    });
   });
 });

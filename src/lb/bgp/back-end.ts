@@ -134,7 +134,7 @@ export class BgpBackEnd implements BackEnd {
 
   /** Listeners are opened again where their addresses or the passwords of peers changed. */
   private listen(bgp: BgpConfig | undefined): void {
-    const print = JSON.stringify(bgp && [bgp.listen, bgp.peers.map((p) => [p.address, p.password, p.gtsm])]);
+    const print = JSON.stringify(bgp && [bgp.listen, bgp.peers.map((p) => [p.address, p.password, p.tcp_ao, p.gtsm])]);
     if (print === this.listening) return;
     this.listening = print;
     this.listeners?.close();

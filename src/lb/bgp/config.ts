@@ -53,6 +53,18 @@ const peer = z.strictObject({
   password: z.string().min(1, 'not empty').max(80).optional().meta({
     description: 'TCP-MD5 (RFC 2385). Needs the add-on; without it no session is attempted',
   }),
+  tcp_ao: z
+    .strictObject({
+      send_id: z.number().int().min(0).max(255),
+      recv_id: z.number().int().min(0).max(255),
+      algorithm: z.enum(['hmac-sha-1-96', 'aes-128-cmac-96']).default('hmac-sha-1-96'),
+      secret: z.string().min(1, 'not empty').max(80),
+    })
+    .optional()
+    .meta({
+      description:
+        'TCP-AO (RFC 5925), in place of a password. Needs the add-on and a kernel with CONFIG_TCP_AO; without it no session is attempted',
+    }),
   passive: z.boolean().default(false).meta({ description: 'wait for the peer to dial; needs lb.bgp.listen' }),
   next_hop: nextHop,
   bfd: bfdConfig.optional().meta({
@@ -124,6 +136,7 @@ export const bgpConfig = z
         if (p.local_address.includes(':') !== p.address.includes(':'))
           say('local_address', 'an address of the same family as `address`');
       if (p.passive && b.listen.length === 0) say('passive', 'false, or lb.bgp.listen with an address');
+      if (p.password !== undefined && p.tcp_ao !== undefined) say('tcp_ao', 'either password or tcp_ao');
       if (p.gtsm !== false && p.multihop !== undefined) say('gtsm', 'either gtsm or multihop: gtsm sends 255');
       for (const [j, c] of p.communities.entries()) if (!known(c)) say('communities', COMMUNITY_FORMS, [j]);
     }

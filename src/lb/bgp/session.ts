@@ -69,6 +69,7 @@ export interface SessionStatus {
   /** Of the peer's OPEN. */
   capabilities?: Capability[];
   md5: boolean;
+  tcp_ao: boolean;
   gtsm: boolean;
   end_of_rib: string[];
   prefixes_sent: number;
@@ -203,6 +204,7 @@ export class BgpSession {
       asn: p.asn,
       state: shown.machine.state,
       md5: p.password !== undefined,
+      tcp_ao: p.tcp_ao !== undefined,
       gtsm: p.gtsm !== false,
       end_of_rib: [...this.adjOut.endOfRibSent],
       prefixes_sent: this.adjOut.sent.size,
@@ -296,6 +298,7 @@ export class BgpSession {
         ttl: hops === false ? p.multihop : 255,
         minTtl: hops === false ? undefined : 256 - hops,
         password: p.password,
+        ao: p.tcp_ao,
         timeoutMs: p.connect_retry,
       },
       (result) => {
