@@ -1,7 +1,9 @@
 /** What is done to a node while the devices send, what the router has to say of it, and what of the traffic is in Kafka afterwards. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parse, stringify } from 'yaml';
 import { labBin } from './peers.ts';
 import type { Load, SenderReport } from './scenario-sender.ts';
-import type { LabNode, World } from './scenario-world.ts';
+import { KAFKA, type LabNode, type World } from './scenario-world.ts';
 import { waitFor } from './wait.ts';
 
 export interface Case {
@@ -232,6 +234,56 @@ async function freezeSpeaker(world: World, node: LabNode): Promise<void> {
   if (node.tidegate.children(SPEAKER).includes(pid)) throw new Error('the frozen speaker is still there');
 }
 
+/** The router's end of the link goes down and comes back: BFD, or the lost carrier, takes the node's path away. */
+async function linkDown(world: World, node: LabNode): Promise<void> {
+  world.router.ip('link', 'set', `node-${node.name}`, 'down');
+  await world.waitPath(node, 'absent');
+  world.router.ip('link', 'set', `node-${node.name}`, 'up');
+  await world.waitPath(node, 'full');
+}
+
+/** Kafka cannot be reached from one node: its spool fills, and from high water on its path is worse, so that nothing more goes there. */
+async function fullSpool(world: World, node: LabNode): Promise<void> {
+  node.ns.ip('route', 'add', 'blackhole', `${KAFKA}/32`);
+  try {
+    await world.waitPath(node, 'degraded');
+  } finally {
+    node.ns.ip('route', 'del', 'blackhole', `${KAFKA}/32`);
+  }
+  await world.waitPath(node, 'full');
+}
+
+/** Another VIP and another peer, while it runs: no session notices, and the router has the new route. */
+async function addVipAndPeer(world: World, node: LabNode): Promise<void> {
+  const sessions = async () =>
+    (await node.tidegate.json<{ peers: { peer: string; established_since?: number }[] }>(['lb', 'status'])).peers.map(
+      (p) => `${p.peer} ${p.established_since}`,
+    );
+  const before = await sessions();
+  const text = readFileSync(node.tidegate.configFile, 'utf8');
+  const changed = parse(text) as { lb: { vips: object[]; bgp: { peers: object[] } } };
+  changed.lb.vips.push({ name: 'second', addresses: ['203.0.113.77/32'] });
+  changed.lb.bgp.peers.push({ address: '192.0.2.77', asn: 64577 });
+  const has = async (): Promise<boolean> =>
+    (await world.frr.paths('ipv4', '203.0.113.77/32')).some((p) => p.nexthops?.some((h) => h.ip === node.address.ipv4));
+  const seen = node.tidegate.logs.length;
+  writeFileSync(node.tidegate.configFile, stringify(changed));
+  try {
+    await waitFor(has, 'the route of the second VIP', { every: 10 });
+    const now = Date.now();
+    const applied = node.tidegate.logs.slice(seen).find((l) => /configuration/.test(l.msg ?? ''));
+    if (applied)
+      console.log(
+        `${node.name}: the new route is on the router ${now - Date.parse(String(applied.time))} ms after "${applied.msg}"`,
+      );
+    const kept = (await sessions()).slice(0, before.length);
+    if (kept.join() !== before.join()) throw new Error(`sessions were reset: ${before.join()} became ${kept.join()}`);
+  } finally {
+    writeFileSync(node.tidegate.configFile, text);
+  }
+  await waitFor(async () => !(await has()), 'the second VIP withdrawn');
+}
+
 /** Each fdatasync of one worker takes three seconds. */
 async function slowDisk(world: World, node: LabNode): Promise<void> {
   const pid = child(node, WORKER);
@@ -259,4 +311,12 @@ export const CASES: readonly Case[] = [
   { name: 'SIGSTOP of a worker', lossless: true, disturb: freezeWorker },
   { name: 'SIGSTOP of the speaker', lossless: true, disturb: freezeSpeaker },
   { name: 'fdatasync blocks', lossless: true, disturb: slowDisk },
+];
+
+/** For several nodes under more load, with BFD: figures of each are printed. */
+export const LOSS_CASES: readonly Case[] = [
+  ...CASES.filter((c) => /drain|SIGTERM|of all|SIGSTOP of a worker/.test(c.name)),
+  { name: 'link down', lossless: false, disturb: linkDown },
+  { name: 'full spool', lossless: true, disturb: fullSpool },
+  { name: 'a VIP and a peer more', lossless: true, disturb: addVipAndPeer },
 ];

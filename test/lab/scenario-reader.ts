@@ -65,6 +65,8 @@ await consumer.run({
 
 answer({
   ready: () => undefined,
+  records: async (q) =>
+    (await admin.fetchTopicOffsets(q.topic as string)).reduce((n, p) => n + Number(p.high) - Number(p.low), 0),
   /** Answers when all that is in the topic now was read and said. */
   async sync() {
     const ends = await admin.fetchTopicOffsets(config.topic);

@@ -56,8 +56,8 @@ interface Waiting {
 }
 
 const TICK_MS = 10;
-/** A late tick makes up for no more than this. */
-const BURST = 60;
+/** A late tick makes up for no more than so many ticks. */
+const BURST_TICKS = 6;
 
 class Sender {
   private readonly config: SenderConfig;
@@ -108,7 +108,8 @@ class Sender {
     this.retry(now);
     if (!this.load) return;
     const due = Math.min(Math.floor(((now - this.began) * this.load.rate) / 1000), this.load.max);
-    for (let i = Math.min(due - this.sent, BURST); i > 0; i--) this.one(this.load, now);
+    for (let i = Math.min(due - this.sent, Math.max(60, (this.load.rate * TICK_MS * BURST_TICKS) / 1000)); i > 0; i--)
+      this.one(this.load, now);
   }
 
   private one(load: Load, now: number): void {

@@ -26,10 +26,10 @@ export type PathState = 'absent' | 'degraded' | 'full';
 
 const PORT = 162;
 const SOURCES = { ipv4: 64, ipv6: 32 };
-const KAFKA = '10.9.0.2';
+export const KAFKA = '10.9.0.2';
 const NODE_AS = 64512;
 const TOPIC = 'tidegate.snmp.trap.v1';
-const NAMES = ['a', 'b'] as const;
+const BMP_TOPICS = ['router', 'peer', 'update', 'stats', 'mirror'].map((t) => `bmp.${t}`);
 
 /** One node of the two; `tidegate` is replaced when it is started again. */
 export interface LabNode {
@@ -55,8 +55,25 @@ export interface Received {
   pdu: string;
 }
 
+export interface WorldOptions {
+  /** How many nodes; default 2. */
+  nodes?: number;
+  /** Workers of each; default 2. */
+  workers?: number;
+  /** BFD between nodes and router: `{interval, multiplier}` of both sides; absent: none. */
+  bfd?: { intervalMs: number; multiplier: number };
+  /** The router's reverse-path filter: 1 drops what a node that it does not route to answers (RFC 3704, strict), 2 does not. */
+  rpFilter?: 0 | 1 | 2;
+  /** Of each node; default 10GiB. */
+  spoolBytes?: string;
+  /** The router's BMP too, to the VIP. */
+  bmp?: boolean;
+}
+
 export class World {
   readonly lab = new Lab();
+  private readonly options: WorldOptions;
+  private readonly names: string[];
   readonly nodes: LabNode[] = [];
   /** Everything in the topic, by the number it carries. */
   readonly received = new Map<number, Received>();
@@ -67,12 +84,23 @@ export class World {
   sender!: Script;
   private reader!: Script;
 
-  /** Everything up: the router has both paths, full, of both families. Close it also where this rejects. */
+  constructor(options: WorldOptions = {}) {
+    this.options = options;
+    this.names = [...'abcdefgh'.slice(0, options.nodes ?? 2)];
+  }
+
+  /** Everything up: the router has all paths, full, of both families. Close it also where this rejects. */
   async start(): Promise<void> {
     const { lab } = this;
     // By addresses only, as docs/routers.md recommends.
     this.router = lab.namespace('router', {
-      sysctl: { 'net.ipv4.fib_multipath_hash_policy': 0, 'net.ipv6.fib_multipath_hash_policy': 0 },
+      sysctl: {
+        ...{ 'net.ipv4.fib_multipath_hash_policy': 0, 'net.ipv6.fib_multipath_hash_policy': 0 },
+        // A link that was down has its addresses again.
+        ...{ 'net.ipv6.conf.all.keep_addr_on_down': 1, 'net.ipv6.conf.default.keep_addr_on_down': 1 },
+        'net.ipv4.conf.default.rp_filter': this.options.rpFilter ?? 0,
+        'net.ipv4.conf.all.rp_filter': this.options.rpFilter ?? 0,
+      },
     });
     const sources = this.connectSources();
     const broker = lab.namespace('kafka');
@@ -82,8 +110,17 @@ export class World {
     );
     broker.ip('route', 'add', 'default', 'via', '10.9.0.1');
     const starting = KafkaLab.start({ address: KAFKA, prefix: broker.prefix, heap: '384m' });
-    const spaces = NAMES.map((name, i) => this.connectNode(name, i + 1));
-    const [kafka, frr] = await Promise.all([starting, Frr.start(this.router, { config: this.frrConfig() })]);
+    const spaces = this.names.map((name, i) => this.connectNode(name, i + 1));
+    const [kafka, frr] = await Promise.all([
+      starting,
+      Frr.start(this.router, {
+        config: this.frrConfig(),
+        // The kernel takes a member whose link goes down out of a next-hop group, and this FRR (8.4) does not put it back.
+        zebra: 'no zebra nexthop kernel enable',
+        bfd: this.options.bfd !== undefined,
+        bmp: this.options.bmp,
+      }),
+    ]);
     lab.defer(() => kafka.close());
     this.frr = frr;
 
@@ -91,16 +128,16 @@ export class World {
       brokers: kafka.bootstrap(),
       topic: TOPIC,
       partitions: 4,
-      others: ['system', 'audit', 'dlq'].map((t) => `tidegate.${t}.v1`),
+      others: ['system', 'audit', 'dlq', 'security', ...BMP_TOPICS].map((t) => `tidegate.${t}.v1`),
     };
     this.reader = new Script(broker, 'scenario-reader.ts', readerConfig, (line) => this.take(line));
     await this.reader.ask('ready');
     for (const [i, ns] of spaces.entries())
       this.nodes.push({
-        name: NAMES[i],
+        name: this.names[i],
         ns,
         address: addressesOf(i + 1),
-        tidegate: await this.boot(NAMES[i], i + 1, ns, kafka),
+        tidegate: await this.boot(this.names[i], i + 1, ns, kafka),
       });
     const senderConfig: SenderConfig = { sources, port: PORT, retry: 500, tries: 60 };
     this.sender = new Script(this.sourcesNs, 'scenario-sender.ts', senderConfig);
@@ -153,13 +190,18 @@ export class World {
   }
 
   private frrConfig(): string {
-    const all = NAMES.map((_, i) => addressesOf(i + 1));
+    const { bfd, bmp } = this.options;
+    const all = this.names.map((_, i) => addressesOf(i + 1));
+    const each = (a: string): string[] => [
+      ` neighbor ${a} remote-as ${NODE_AS}`,
+      ...(bfd ? [` neighbor ${a} bfd ${bfd.multiplier} ${bfd.intervalMs} ${bfd.intervalMs}`] : []),
+    ];
     return [
       'router bgp 64500',
       ' bgp router-id 10.9.0.1',
       ' no bgp ebgp-requires-policy',
       ' bgp bestpath as-path multipath-relax',
-      ...all.flatMap((a) => [a.ipv4, a.ipv6]).map((a) => ` neighbor ${a} remote-as ${NODE_AS}`),
+      ...all.flatMap((a) => [a.ipv4, a.ipv6]).flatMap(each),
       ' address-family ipv4 unicast',
       '  maximum-paths 16',
       ...all.map((a) => `  no neighbor ${a.ipv6} activate`),
@@ -168,34 +210,50 @@ export class World {
       '  maximum-paths 16',
       ...all.map((a) => `  neighbor ${a.ipv6} activate`),
       ' exit-address-family',
+      ...(bmp
+        ? [
+            ' bmp targets tidegate',
+            '  bmp monitor ipv4 unicast pre-policy',
+            `  bmp connect ${VIP.ipv4} port 11019 min-retry 200 max-retry 500`,
+            ' exit',
+          ]
+        : []),
     ].join('\n');
   }
 
   private boot(name: string, i: number, ns: Namespace, kafka: KafkaLab): Promise<Tidegate> {
-    const peer = (address: string) => ({ address, asn: 64500, hold_time: '9s', connect_retry: '1s' });
-    return Tidegate.start({
-      ns,
-      config: {
-        site: 'lab',
-        node: name,
-        workers: 2,
-        collectors: {
-          snmp_trap: {
-            listen: [{ vip: 'ingress', port: PORT }],
-            communities: [{ name: 'public', from: ['10.3.1.0/24', '2001:db8:3:1::/64'] }],
-          },
-        },
-        lb: {
-          rise: '2s',
-          // Two cores carry two nodes, a router, a broker and the devices: a worker that waits for its turn is not frozen.
-          lease: { timeout: '3s' },
-          drain: { linger: '2s', timeout: '15s' },
-          vips: [{ name: 'ingress', addresses: [PREFIX.ipv4, PREFIX.ipv6] }],
-          bgp: { asn: NODE_AS, peers: [peer(`10.1.${i}.1`), peer(`2001:db8:1:${i}::1`)] },
-        },
-        export: { kafka: { brokers: kafka.bootstrap() }, stdout: { enabled: false } },
-      },
+    return Tidegate.start({ ns, config: this.nodeConfig(name, i, kafka) });
+  }
+
+  /** The configuration of a node; `more`: of its part `lb`. */
+  nodeConfig(name: string, i: number, kafka: KafkaLab): Record<string, unknown> {
+    const { bfd, bmp, spoolBytes, workers } = this.options;
+    const peer = (address: string) => ({
+      ...{ address, asn: 64500, hold_time: '9s', connect_retry: '1s' },
+      ...(bfd && { bfd: { interval: `${bfd.intervalMs}ms`, multiplier: bfd.multiplier } }),
     });
+    return {
+      site: 'lab',
+      node: name,
+      workers: workers ?? 2,
+      ...(spoolBytes && { spool: { max_bytes: spoolBytes, retain: spoolBytes } }),
+      collectors: {
+        snmp_trap: {
+          listen: [{ vip: 'ingress', port: PORT }],
+          communities: [{ name: 'public', from: ['10.3.1.0/24', '2001:db8:3:1::/64'] }],
+        },
+        ...(bmp && { bmp: { listen: [{ vip: 'ingress', port: 11019 }] } }),
+      },
+      lb: {
+        rise: '2s',
+        // Two cores carry two nodes, a router, a broker and the devices: a worker that waits for its turn is not frozen.
+        lease: { timeout: '3s' },
+        drain: { linger: '2s', timeout: '15s' },
+        vips: [{ name: 'ingress', addresses: [PREFIX.ipv4, PREFIX.ipv6] }],
+        bgp: { asn: NODE_AS, peers: [peer(`10.1.${i}.1`), peer(`2001:db8:1:${i}::1`)] },
+      },
+      export: { kafka: { brokers: kafka.bootstrap() }, stdout: { enabled: false } },
+    };
   }
 
   private take(line: Record<string, unknown>): void {
@@ -266,11 +324,17 @@ export class World {
           older: w.draining.length,
           lag: w.exporters.find((e) => e.exporter === 'kafka')!.lag,
         }));
-        if (left.length === 2 && left.every((l) => l.unspooled + l.older + l.lag === 0)) return true;
+        if (left.length === (this.options.workers ?? 2) && left.every((l) => l.unspooled + l.older + l.lag === 0))
+          return true;
         throw new Error(JSON.stringify({ left, silent: status.silent }));
       }, `${n.name} to have delivered everything`);
     }
     await this.reader.ask('sync');
+  }
+
+  /** Records in a topic now. */
+  records(type: string): Promise<number> {
+    return this.reader.ask<number>('records', { topic: `tidegate.${type}` });
   }
 
   /** Counters of a node, by name and labels, as its `status` prints them. */
