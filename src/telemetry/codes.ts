@@ -234,6 +234,42 @@ export const REFUSAL_CODES = {
     reason: 'accepted, but its list of addresses is not ours',
     fix: 'configure the same addresses on all nodes of the VRID, or another VRID',
   },
+  'arp-malformed': {
+    reason: 'an ARP frame that could not be read',
+    fix: 'look for a broken sender on the LAN of the VIP; frames for other protocols than IPv4 over Ethernet count too',
+  },
+  'ndp-malformed': {
+    reason: 'a neighbour solicitation or advertisement that could not be read, or whose hop limit is not 255',
+    fix: 'look for a broken sender, or a forger behind a router, on the LAN of the VIP',
+  },
+  'unknown-member': {
+    reason: 'a heartbeat from an address that is no configured member of the cluster',
+    fix: 'add it to cluster.members on every node, or look for who sends it',
+  },
+  'other-site': {
+    reason: 'a heartbeat of a node of another site',
+    fix: 'give all members one `site`, or leave the address out of cluster.members',
+  },
+  'own-name': {
+    reason: 'a heartbeat under the name of this node from another address',
+    fix: 'give every node a name of its own (`node`)',
+  },
+  'wrong-name': {
+    reason: 'a heartbeat under another name than cluster.members has for its address',
+    fix: 'correct `node` of the member, or its name under cluster.members',
+  },
+  'duplicate-name': {
+    reason: 'a heartbeat under the name of another living member',
+    fix: 'give every node a name of its own (`node`)',
+  },
+  replayed: {
+    reason: 'a heartbeat that is older than one already heard',
+    fix: 'look for a forger who repeats what was recorded; one now and then is a reordered packet',
+  },
+  'time-window': {
+    reason: 'a heartbeat whose time is too far from ours',
+    fix: 'set the clock of both nodes (NTP)',
+  },
   shed: { reason: 'dropped because the spool is full', fix: 'restore Kafka or enlarge spool.max_bytes' },
 } as const satisfies Record<string, CodeText>;
 

@@ -178,6 +178,11 @@ export const METRICS = {
   tidegate_lb_bfd_session_up: { type: 'gauge', help: '1 while the BFD session is Up', labels: ['peer'] },
   tidegate_lb_bfd_refused_total: { type: 'counter', help: 'BFD packets that were dropped', labels: ['code'] },
   tidegate_lb_l2_owner: { type: 'gauge', help: '1 while this node owns the VIP on its LAN', labels: ['vip'] },
+  tidegate_lb_l2_refused_total: {
+    type: 'counter',
+    help: 'ARP and neighbour discovery frames that could not be read',
+    labels: ['code'],
+  },
   tidegate_lb_l2_transitions_total: { type: 'counter', help: 'VIP addresses this node took or gave up on its LAN' },
   tidegate_lb_vrrp_state: {
     type: 'gauge',

@@ -242,9 +242,16 @@ export class L2BackEnd implements BackEnd {
     });
   }
 
+  private refused(code: 'arp-malformed' | 'ndp-malformed'): void {
+    this.o.metrics.handle('tidegate_lb_l2_refused_total', { code }).value++;
+  }
+
   private onArp(p: ControlPacket): void {
     const f = decodeArp(p.data);
-    if (isDecodeError(f)) return;
+    if (isDecodeError(f)) {
+      this.refused('arp-malformed');
+      return;
+    }
     const mac = f.senderMac;
     if (isProbe(f)) this.push({ type: 'probe-seen', address: f.targetIp, mac }, f.targetIp, mac);
     // A kernel answers whoever asked; what says the same address twice was sent by a process.
@@ -253,7 +260,10 @@ export class L2BackEnd implements BackEnd {
 
   private onNdp(p: ControlPacket): void {
     const f = decodeNdp(p.data);
-    if (isDecodeError(f)) return;
+    if (isDecodeError(f)) {
+      this.refused('ndp-malformed');
+      return;
+    }
     if (f.kind === 'solicitation') {
       const mac = f.ethernetSource;
       if (f.source === '::') this.push({ type: 'probe-seen', address: f.target, mac }, f.target, mac);
