@@ -1,4 +1,4 @@
-/** `npm run bench -- trap|bmp|gnmi|spool|kafka|decode`: figures and ratios. Nothing here is a test. */
+/** `npm run bench -- trap|bmp|gnmi|spool|vip|decode`: figures and ratios. Nothing here is a test. */
 import { spawnSync } from 'node:child_process';
 
 const BENCHES: Record<string, string[]> = {
@@ -6,6 +6,7 @@ const BENCHES: Record<string, string[]> = {
   bmp: ['decode-bmp.ts', 'bmp-kafka.ts'],
   gnmi: ['decode-gnmi.ts'],
   spool: ['spool.ts'],
+  vip: ['vip.ts'],
   decode: ['decode-snmp.ts', 'mib.ts', 'decode-bmp.ts', 'decode-gnmi.ts'],
 };
 

@@ -11,6 +11,7 @@ import { createDial } from '../net/tcp.ts';
 import { listenUnix, type UnixPeer } from '../net/unix.ts';
 import { makeLogger } from '../telemetry/log.ts';
 import { Registry } from '../telemetry/registry.ts';
+import { LatenessMeter } from './lateness.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
 import { limitRoot } from './privileges.ts';
 import { type Priority, Speaker } from './speaker.ts';
@@ -130,6 +131,8 @@ async function run(init: SpeakerInit): Promise<void> {
     const kept = limitRoot('speaker', native);
     if (kept !== undefined) log.warn({}, kept);
     speaker.priority = priority;
+    speaker.lateness = new LatenessMeter(systemClock, registry.histogram('tidegate_lb_timer_late_seconds'));
+    speaker.lateness.start();
     send({ kind: 'up' });
     const beat = (): void => {
       const decision = speaker!.vipz();

@@ -24,6 +24,7 @@ import { isPreferred } from '../lb/owner.ts';
 import { VrrpBackEnd } from '../lb/vrrp/session.ts';
 import type { ControlNet } from '../net/control-types.ts';
 import type { Handle } from '../telemetry/registry.ts';
+import type { Lateness, LatenessMeter } from './lateness.ts';
 
 export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events'> {
   config: LbConfig;
@@ -58,6 +59,8 @@ export interface SpeakerStatus extends AnnouncerStatus {
   stopping: boolean;
   cluster?: ClusterStatus;
   priority: Priority;
+  /** How late timers fired since the start, milliseconds; absent: not measured. */
+  timer_late?: Lateness;
   /** While draining. */
   drain?: {
     phase: DrainPhase;
@@ -75,6 +78,7 @@ export interface SpeakerStatus extends AnnouncerStatus {
 export class Speaker {
   /** Set by whoever raised it. */
   priority: Priority = 'normal';
+  lateness: LatenessMeter | undefined;
   private readonly o: SpeakerOptions;
   private config: LbConfig;
   private readonly lease: LeaseMachine;
@@ -232,6 +236,7 @@ export class Speaker {
       ...this.announcer.status(this.lease.vips),
       cluster: this.cluster?.status(),
       priority: this.priority,
+      timer_late: this.lateness?.value,
     };
   }
 

@@ -176,6 +176,11 @@ export const METRICS = {
     labels: ['peer', 'direction'],
   },
   tidegate_lb_bfd_session_up: { type: 'gauge', help: '1 while the BFD session is Up', labels: ['peer'] },
+  tidegate_lb_timer_late_seconds: {
+    type: 'histogram',
+    help: 'How late timers of the speaker fired; BFD and VRRP are as punctual as this',
+    buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1],
+  },
   tidegate_lb_bfd_refused_total: { type: 'counter', help: 'BFD packets that were dropped', labels: ['code'] },
   tidegate_lb_l2_owner: { type: 'gauge', help: '1 while this node owns the VIP on its LAN', labels: ['vip'] },
   tidegate_lb_l2_refused_total: {
