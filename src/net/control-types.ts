@@ -1,6 +1,6 @@
 /**
  * The sockets of the speaker: few packets, each of which matters, so each is an object of its own. The real drivers are in control.ts;
- * control-memory.ts has the twin for tests, a segment with loss, delay and partition.
+ * tests bring a segment of their own, with loss, delay and partition.
  */
 import type { Buffer } from 'node:buffer';
 
