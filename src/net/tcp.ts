@@ -35,6 +35,7 @@ class StreamConnection implements Connection {
   readonly localPort: number;
   private readonly socket: Socket;
   private readonly clock: Clock;
+  private readonly native: Native | undefined;
   private dataHandler: ((chunk: Buffer) => void) | undefined;
   private closeHandler: ((error: string | undefined) => void) | undefined;
   private ended: { error: string | undefined } | undefined;
@@ -48,9 +49,10 @@ class StreamConnection implements Connection {
     return { waiting, taken: this.socket.bytesWritten - waiting };
   }
 
-  constructor(socket: Socket, clock: Clock) {
+  constructor(socket: Socket, clock: Clock, native?: Native) {
     this.socket = socket;
     this.clock = clock;
+    this.native = native;
     this.remoteAddress = normaliseIp(socket.remoteAddress ?? '') ?? '';
     this.remotePort = socket.remotePort ?? 0;
     this.localAddress = normaliseIp(socket.localAddress ?? '') ?? '';
@@ -101,6 +103,14 @@ class StreamConnection implements Connection {
     }
   }
 
+  rekey(password: string): string | undefined {
+    // Node has no other word for the descriptor of a stream.
+    const fd = (this.socket as unknown as { _handle?: { fd: number } | null })._handle?.fd ?? -1;
+    if (!this.native || fd < 0) return this.native ? 'the connection is closed' : 'it needs the native add-on';
+    const errno = setPassword(this.native, fd, this.remoteAddress, password);
+    return errno === 0 ? undefined : `${errnoText(errno)} (${errnoName(errno)})`;
+  }
+
   pause(): void {
     this.paused = true;
     this.socket.pause();
@@ -143,7 +153,7 @@ export function openTcpListener(spec: ListenSpec, options: TcpOptions = {}): Pro
     keepAliveInitialDelay: KEEPALIVE_MS,
   });
   server.maxConnections = options.maxConnections ?? 10_000;
-  const listener = new ServerListener(server, clock);
+  const listener = new ServerListener(server, clock, native);
   return new Promise((resolve) => {
     const failed = (error: unknown): void => resolve({ ok: false, problem: describeProblem('tcp', spec, error) });
     server.once('error', failed);
@@ -185,7 +195,7 @@ class ServerListener implements TcpListener {
   private waiting: StreamConnection[] = [];
   private handler: ((c: Connection) => void) | undefined;
 
-  constructor(server: Server, clock: Clock) {
+  constructor(server: Server, clock: Clock, native: Native | undefined) {
     this.server = server;
     server.on('connection', (socket) => {
       // Reset before we looked: nothing to talk to.
@@ -194,7 +204,7 @@ class ServerListener implements TcpListener {
         socket.destroy();
         return;
       }
-      const connection = new StreamConnection(socket, clock);
+      const connection = new StreamConnection(socket, clock, native);
       if (this.handler) this.handler(connection);
       else this.waiting.push(connection);
     });
@@ -268,7 +278,7 @@ export function createDial(options: { native?: Native; clock?: Clock } = {}): Di
       if (timer) clock.clearTimeout(timer);
       if (error === undefined && socket) {
         socket.off('error', onError).off('close', onEnd);
-        done({ ok: true, connection: new StreamConnection(socket, clock) });
+        done({ ok: true, connection: new StreamConnection(socket, clock, native) });
         return;
       }
       socket?.destroy();

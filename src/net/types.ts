@@ -50,6 +50,8 @@ export interface Connection {
   write(data: Buffer): void;
   /** Bytes that wait to be sent, and those the kernel took so far; absent: not known. */
   readonly sending?: { waiting: number; taken: number };
+  /** Another TCP-MD5 key from here on; why not, where it cannot be done. Absent: it cannot. */
+  rekey?(password: string): string | undefined;
   pause(): void;
   resume(): void;
   /** Sends what is queued, then FIN. */

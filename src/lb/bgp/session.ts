@@ -128,6 +128,7 @@ export class BgpSession {
   /** What needs no new session: what routes say, and from the next session on the hold time. */
   configure(p: BgpPeerConfig, bgp: BgpConfig): void {
     const bfdBefore = JSON.stringify(this.p.bfd);
+    if (p.password !== undefined && p.password !== this.p.password) this.rekey(p.password);
     this.p = p;
     this.bgp = bgp;
     if (JSON.stringify(p.bfd) !== bfdBefore) {
@@ -136,6 +137,19 @@ export class BgpSession {
     }
     for (const peer of this.peers()) peer.machine.setHoldTime(p.hold_time / 1000);
     this.act({ type: 'settings', settings: adjOutSettings(p, bgp) });
+  }
+
+  /**
+   * The running connection goes on under the new key: what the other side sends under the old one is dropped by the kernel and sent again,
+   * so the session lives where that side changes its key within the hold time.
+   */
+  private rekey(password: string): void {
+    for (const [peer, c] of this.connections) {
+      const problem = c.rekey ? c.rekey(password) : 'not possible on this connection';
+      if (problem === undefined) continue;
+      this.o.log.warn({ peer: this.p.address, problem }, 'a new password needs a new session');
+      peer.reset(6, 6, 'new password');
+    }
   }
 
   /** All prefixes to announce. Only the difference is sent. */
@@ -465,6 +479,13 @@ function adjOutSettings(p: BgpPeerConfig, bgp: BgpConfig): AdjOutSettings {
 
 /** What is left out is taken over by a running session. */
 export function sessionFingerprint(p: BgpPeerConfig, bgp: BgpConfig, routerId: string): string {
-  const { hold_time, next_hop, bfd, vips, nodes, communities, med, local_pref, prepend, ...identity } = p;
-  return JSON.stringify([identity, bgp.asn, bgp.listen.length > 0, bgp.graceful_restart, routerId]);
+  const { hold_time, next_hop, bfd, vips, nodes, communities, med, local_pref, prepend, password, ...identity } = p;
+  return JSON.stringify([
+    identity,
+    password !== undefined,
+    bgp.asn,
+    bgp.listen.length > 0,
+    bgp.graceful_restart,
+    routerId,
+  ]);
 }
