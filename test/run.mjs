@@ -70,7 +70,10 @@ async function missing() {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidegate-lab/bin');
   const folders = [cache, '/usr/lib/frr', '/usr/sbin', '/sbin', ...env.PATH.split(delimiter)];
   const names = [...Object.keys(peers.commands), ...Object.keys(peers.go)];
-  const absent = names.filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
+  // As peers.ts looks for them: a path is a file that is no command.
+  const absent = names.filter((name) =>
+    name.startsWith('/') ? !existsSync(name) : !folders.some((folder) => existsSync(join(folder, name))),
+  );
   const { kafkaMissing } = await import('./lab/install-kafka.mjs');
   if (kafkaMissing() !== undefined) absent.push('kafka');
   return process.getuid?.() === 0 ? absent : ['root', ...absent];
