@@ -68,6 +68,8 @@ export class SnmpLoad {
   readonly informs = new Map<number, string>();
   /** Informs that were answered. */
   readonly acked = new Set<number>();
+  private readonly sentAt = new Map<number, number>();
+  private readonly ackedAt = new Map<number, number>();
   port: number;
   private readonly sockets: Socket[] = [];
   private readonly options: LoadOptions;
@@ -101,7 +103,10 @@ export class SnmpLoad {
       const envelope = decodeEnvelope(m);
       if (isDecodeError(envelope)) return;
       const pdu = decodePdu(m, envelope);
-      if (!isDecodeError(pdu) && pdu.pdu === 'response') this.acked.add(pdu.requestId);
+      if (!isDecodeError(pdu) && pdu.pdu === 'response' && !this.acked.has(pdu.requestId)) {
+        this.acked.add(pdu.requestId);
+        this.ackedAt.set(pdu.requestId, performance.now());
+      }
     });
     return socket;
   }
@@ -120,6 +125,7 @@ export class SnmpLoad {
   async one(kind: 'trap' | 'inform', socket: Socket): Promise<number> {
     const n = this.next++;
     (kind === 'trap' ? this.traps : this.informs).set(n, socket.address().address);
+    if (kind === 'inform') this.sentAt.set(n, performance.now());
     await this.put(socket, marked(n, kind === 'inform', this.options.pad));
     return n;
   }
@@ -132,6 +138,12 @@ export class SnmpLoad {
       const ahead = started + ((i + 1) * 1000) / rate - performance.now();
       if (ahead > 5) await sleep(ahead);
     }
+  }
+
+  /** Milliseconds from sending an inform to its first Response, both as this process sees them; undefined where there was none. */
+  took(n: number): number | undefined {
+    const at = this.ackedAt.get(n);
+    return at === undefined ? undefined : at - this.sentAt.get(n)!;
   }
 
   /** Waits until all these informs are answered. */
