@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const repo = fileURLToPath(new URL('..', import.meta.url));
@@ -18,6 +18,8 @@ if (nightly) env.TIDEGATE_NIGHTLY = '1';
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const wrong = [];
+/** What failed, by name and first words of the reason: said again at the very end, where a long log is read. */
+const failures = [];
 
 function step(name, file, argv) {
   console.log(`\n== ${name}`);
@@ -32,6 +34,12 @@ function check(name, file, argv) {
   total.failed++;
   wrong.push(name);
   return false;
+}
+
+/** The beginning of a reason, indented: with the seed of a property, and the first lines of a stack. */
+function words(text) {
+  const lines = text.split('\n').slice(0, 25);
+  return lines.map((line) => `    ${line.slice(0, 300)}`).join('\n');
 }
 
 /** Runs one of vitest's projects and adds up what its JSON report says. */
@@ -51,6 +59,12 @@ function vitest(project) {
     total.passed += json.numPassedTests;
     failed = json.numFailedTests;
     total.skipped += json.numPendingTests + json.numTodoTests;
+    for (const file of json.testResults) {
+      const where = relative(repo, file.name);
+      const bad = file.assertionResults.filter((t) => t.status === 'failed');
+      for (const t of bad) failures.push(`${where} > ${t.fullName}\n${words(t.failureMessages.join('\n'))}`);
+      if (file.status === 'failed' && bad.length === 0) failures.push(`${where}\n${words(file.message ?? '')}`);
+    }
     // A file that could not be loaded has no failed test of its own.
     failed += json.testResults.filter(
       (f) => f.status === 'failed' && f.assertionResults.every((t) => t.status !== 'failed'),
@@ -102,6 +116,7 @@ if (filters.length === 0) {
 vitest('unit');
 if (lab) vitest('lab');
 
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
 if (wrong.length > 0) console.log(`\nFailed: ${wrong.join(', ')}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
 process.exitCode = total.failed > 0 ? 1 : 0;
