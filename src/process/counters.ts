@@ -1,5 +1,5 @@
 /**
- * Counters over processes. A process sends its samples with each renewal; when it dies, what it had counted is kept, so that a
+ * Counters over processes. A process sends with each renewal what changed; when it dies, what it had counted is kept, so that a
  * counter never goes back and loses at most one renewal.
  */
 import { METRICS, type MetricDeclaration, type MetricName } from '../telemetry/metrics.ts';
@@ -13,20 +13,22 @@ export function declarationOf(name: string): MetricDeclaration | undefined {
 }
 
 export class CounterStore {
-  private readonly live = new Map<string, Sample[]>();
+  /** By process, then by series. */
+  private readonly live = new Map<string, Map<string, Sample>>();
   private readonly past = new Map<string, Sample>();
 
-  /** The newest samples of a process. */
-  update(process: string, samples: Sample[]): void {
-    this.live.set(process, samples);
+  /** The samples of a process that are new; those it said before hold on. */
+  update(process: string, samples: readonly Sample[]): void {
+    let known = this.live.get(process);
+    if (known === undefined) this.live.set(process, (known = new Map()));
+    for (const s of samples) known.set(`${s[0]}{${s[1]}}`, s);
   }
 
   /** The process is gone: its counters stay, its gauges go. */
   retire(process: string): void {
-    for (const s of this.live.get(process) ?? []) {
+    for (const [key, s] of this.live.get(process) ?? []) {
       const d = declarationOf(s[0]);
       if (!d || d.type === 'gauge') continue;
-      const key = `${s[0]}{${s[1]}}`;
       const known = this.past.get(key);
       if (known) known[2] += s[2];
       else this.past.set(key, [s[0], s[1], s[2]]);
@@ -39,8 +41,7 @@ export class CounterStore {
     const out = new Map<string, Sample>();
     for (const [key, s] of this.past) out.set(key, [s[0], s[1], s[2]]);
     for (const samples of this.live.values()) {
-      for (const s of samples) {
-        const key = `${s[0]}{${s[1]}}`;
+      for (const [key, s] of samples) {
         const known = out.get(key);
         if (!known) {
           out.set(key, [s[0], s[1], s[2]]);

@@ -2,7 +2,7 @@
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Histogram } from '../telemetry/registry.ts';
 
-const INTERVAL_MS = 20;
+const INTERVAL_MS = 100;
 
 export interface Lateness {
   /** Milliseconds. */
@@ -12,7 +12,7 @@ export interface Lateness {
   count: number;
 }
 
-/** Sets a timer fifty times a second and notes by how much it came late; `histogram` counts in seconds. */
+/** Sets a timer ten times a second and notes by how much it came late; `histogram` counts in seconds. */
 export class LatenessMeter {
   private readonly clock: Clock;
   private readonly histogram: Histogram;

@@ -136,7 +136,7 @@ async function run(init: SpeakerInit): Promise<void> {
     send({ kind: 'up' });
     const beat = (): void => {
       const decision = speaker!.vipz();
-      send({ kind: 'beat', decision, samples: registry.snapshot() });
+      send({ kind: 'beat', decision, samples: registry.changes() });
       tell({ kind: 'decision', decision, clockSkew });
       systemClock.setTimeout(beat, BEAT_MS);
     };

@@ -303,7 +303,7 @@ export class Worker {
       this.send(
         {
           ...renewal,
-          samples: this.registry.snapshot(),
+          samples: this.registry.changes(),
           usage,
           drops: this.collectors.drops(),
           decision: this.decision,
@@ -410,7 +410,7 @@ export class Worker {
       soft: [],
       vips: this.vips,
       ...this.collectors.totals(),
-      samples: this.registry.snapshot(),
+      samples: this.registry.changes(),
       usage: this.spool.usage(),
       drops: [],
     };

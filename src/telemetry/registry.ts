@@ -1,6 +1,6 @@
 /**
  * Counters and gauges a hot path can afford: a caller asks once for its handle and then adds to a plain number.
- * A worker's registry is read as a snapshot with each lease renewal; the supervisor merges the snapshots (see admin/metrics.ts).
+ * What changed in a worker's registry goes with each lease renewal; the supervisor merges that (see admin/metrics.ts).
  */
 import { METRICS, type MetricDeclaration, type MetricName } from './metrics.ts';
 
@@ -34,8 +34,11 @@ export class Histogram {
 }
 
 export class Registry {
-  private readonly handles = new Map<string, { name: MetricName; labels: string; handle: Handle }>();
-  private readonly histograms = new Map<string, { name: MetricName; labels: string; histogram: Histogram }>();
+  private readonly handles = new Map<string, { name: MetricName; labels: string; handle: Handle; said?: number }>();
+  private readonly histograms = new Map<
+    string,
+    { name: MetricName; labels: string; histogram: Histogram; said?: number }
+  >();
 
   /** The handle of a counter or gauge; the same labels give the same handle. Label values must come from a bounded set. */
   handle(name: MetricName, labels: Record<string, string | number> = {}): Handle {
@@ -68,19 +71,39 @@ export class Registry {
   snapshot(): Sample[] {
     const out: Sample[] = [];
     for (const e of this.handles.values()) out.push([e.name, e.labels, e.handle.value]);
-    for (const { name, labels, histogram: h } of this.histograms.values()) {
-      const comma = labels === '' ? '' : `${labels},`;
-      let cumulative = 0;
-      for (let i = 0; i < h.bounds.length; i++) {
-        cumulative += h.counts[i];
-        out.push([`${name}_bucket`, `${comma}le="${h.bounds[i]}"`, cumulative]);
-      }
-      out.push([`${name}_bucket`, `${comma}le="+Inf"`, h.count]);
-      out.push([`${name}_sum`, labels, h.sum]);
-      out.push([`${name}_count`, labels, h.count]);
+    for (const { name, labels, histogram } of this.histograms.values()) flatten(out, name, labels, histogram);
+    return out;
+  }
+
+  /** What is new since the last call; everything, the first time. Between two renewals little changes. */
+  changes(): Sample[] {
+    const out: Sample[] = [];
+    for (const e of this.handles.values()) {
+      const { value } = e.handle;
+      if (e.said === value) continue;
+      e.said = value;
+      out.push([e.name, e.labels, value]);
+    }
+    for (const e of this.histograms.values()) {
+      const { count } = e.histogram;
+      if (e.said === count) continue;
+      e.said = count;
+      flatten(out, e.name, e.labels, e.histogram);
     }
     return out;
   }
+}
+
+function flatten(out: Sample[], name: MetricName, labels: string, h: Histogram): void {
+  const comma = labels === '' ? '' : `${labels},`;
+  let cumulative = 0;
+  for (let i = 0; i < h.bounds.length; i++) {
+    cumulative += h.counts[i];
+    out.push([`${name}_bucket`, `${comma}le="${h.bounds[i]}"`, cumulative]);
+  }
+  out.push([`${name}_bucket`, `${comma}le="+Inf"`, h.count]);
+  out.push([`${name}_sum`, labels, h.sum]);
+  out.push([`${name}_count`, labels, h.count]);
 }
 
 function labelText(labels: Record<string, string | number>): string {

@@ -35,6 +35,32 @@ describe('counters over processes', () => {
     expect(store.value('tidegate_received_total', 'collector="bmp"')).toBe(16);
   });
 
+  it('are told by what changed since the last renewal', () => {
+    const store = new CounterStore();
+    const r = new Registry();
+    const received = r.handle('tidegate_received_total', { collector: 'bmp' });
+    const inFlight = r.handle('tidegate_informs_in_flight');
+    const sync = r.histogram('tidegate_spool_sync_seconds');
+    const renew = () => {
+      const said = r.changes();
+      store.update('worker 0', said);
+      return said.length;
+    };
+    renew();
+    received.value = 7;
+    inFlight.value = 2;
+    expect(renew()).toBe(2);
+    expect(renew()).toBe(0);
+    inFlight.value = 0;
+    sync.observe(0.001);
+    renew();
+    const sorted = (list: readonly (readonly unknown[])[]) => list.map((s) => JSON.stringify(s)).sort();
+    expect(sorted(store.merged())).toEqual(sorted(r.snapshot()));
+    store.retire('worker 0');
+    expect(store.value('tidegate_received_total', 'collector="bmp"')).toBe(7);
+    expect(store.value('tidegate_spool_sync_seconds_count')).toBe(1);
+  });
+
   it('merge gauges by their declared rule', () => {
     const store = new CounterStore();
     store.update('worker 0', [['tidegate_export_up', 'exporter="kafka"', 1]]);
