@@ -9,7 +9,7 @@ import type { Naming } from '../codec/snmp/render.ts';
 import { isDecodeError } from '../core/result.ts';
 import { builtinNaming } from '../mib/builtin.ts';
 import { Names } from '../mib/names.ts';
-import { MibNaming } from '../mib/render.ts';
+import { MibNaming } from '../mib/naming.ts';
 import { type CliContext, CliError, EXIT } from './context.ts';
 import { type MibOptions, mibsOption, tableOf } from './mib-table.ts';
 import { configOption, jsonOption } from './options.ts';

@@ -1,3 +1,5 @@
+import type { TextWriter } from './text-writer.ts';
+
 /** RFC 3339 text, UTC. A burst shares its second, so the text of the last second is kept. */
 let cachedSecond = -1;
 let cachedText = '';
@@ -16,6 +18,16 @@ export function rfc3339(sec: number, nsec: number): string {
   if (nsec % 1_000_000 === 0) return `${head}.${String(nsec / 1_000_000).padStart(3, '0')}Z`;
   if (nsec % 1000 === 0) return `${head}.${String(nsec / 1000).padStart(6, '0')}Z`;
   return `${head}.${String(nsec).padStart(9, '0')}Z`;
+}
+
+/** `rfc3339` as bytes. */
+export function writeRfc3339(w: TextWriter, sec: number, nsec: number): void {
+  w.text(secondText(sec));
+  w.char(0x2e);
+  if (nsec % 1_000_000 === 0) w.padded(nsec / 1_000_000, 3);
+  else if (nsec % 1000 === 0) w.padded(nsec / 1000, 6);
+  else w.padded(nsec, 9);
+  w.char(0x5a);
 }
 
 /** RFC 3339 of UTC microseconds since 1970. */

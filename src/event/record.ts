@@ -39,7 +39,7 @@ export interface EventRecord {
   id: string;
   value: Buffer;
   /** The datagram it was made of. A secret may stand in it. */
-  raw?: Buffer;
+  raw?: Buffer | undefined;
 }
 
 /** The bytes `encodeRecord` will need at most. */
@@ -47,10 +47,25 @@ export function recordBound(key: string, id: string, json: string, raw?: Uint8Ar
   return RECORD_HEADER + 3 * (key.length + id.length + json.length) + (raw === undefined ? 0 : 2 + raw.length);
 }
 
-/** Where the value begins in a payload that `encodeRecord` wrote. */
-export function valueOffset(payload: Buffer): number {
-  const idEnd = RECORD_HEADER + payload.readUInt16BE(4) + payload.readUInt16BE(6);
-  return (payload[0] & HAS_RAW) === 0 ? idEnd : idEnd + 2 + payload.readUInt16BE(idEnd);
+/** Writes the eight octets in front of a payload whose parts are written: lengths in octets. `raw`: a datagram stands before the value. */
+export function writeRecordHead(
+  out: Buffer,
+  at: number,
+  type: EventType,
+  flags: number,
+  subjectLength: number,
+  keyLength: number,
+  idLength: number,
+  raw: boolean,
+): void {
+  out[at] = INDEX.get(type)! | (raw ? HAS_RAW : 0);
+  out[at + 1] = flags;
+  out[at + 2] = subjectLength >> 8;
+  out[at + 3] = subjectLength;
+  out[at + 4] = keyLength >> 8;
+  out[at + 5] = keyLength;
+  out[at + 6] = idLength >> 8;
+  out[at + 7] = idLength;
 }
 
 /** Writes a payload at `at` (there must be `recordBound` bytes of room) and returns its length. */
@@ -68,18 +83,15 @@ export function encodeRecord(
   const keyLength = out.write(key, at + RECORD_HEADER, 'utf8');
   const idLength = out.write(id, at + RECORD_HEADER + keyLength, 'utf8');
   let valueAt = at + RECORD_HEADER + keyLength + idLength;
-  out[at] = INDEX.get(type)!;
-  if (raw !== undefined && raw.length <= MAX_RAW) {
-    out[at] |= HAS_RAW;
+  const keepsRaw = raw !== undefined && raw.length <= MAX_RAW;
+  if (keepsRaw) {
     out.writeUInt16BE(raw.length, valueAt);
     out.set(raw, valueAt + 2);
     valueAt += 2 + raw.length;
   }
   const valueLength = out.write(json, valueAt, 'utf8');
-  out[at + 1] = flags;
-  out.writeUInt16BE(subject.length === key.length ? keyLength : Buffer.byteLength(subject), at + 2);
-  out.writeUInt16BE(keyLength, at + 4);
-  out.writeUInt16BE(idLength, at + 6);
+  const subjectLength = subject.length === key.length ? keyLength : Buffer.byteLength(subject);
+  writeRecordHead(out, at, type, flags, subjectLength, keyLength, idLength, keepsRaw);
   return valueAt + valueLength - at;
 }
 
@@ -88,30 +100,89 @@ export function wantsExported(payload: Buffer): boolean {
   return payload.length > 1 && (payload[1] & FLAG_WANTS_EXPORTED) !== 0;
 }
 
-/** Undefined where the bytes are no record (an unknown type of a newer version, or lengths that do not fit). */
-export function decodeRecord(payload: Buffer): EventRecord | undefined {
+/**
+ * Undefined where the bytes are no record (an unknown type of a newer version, or lengths that do not fit). It shares the payload's memory,
+ * and makes views and texts only when they are asked for: an exporter that moves bytes needs none.
+ */
+export function decodeRecord(payload: Buffer): SpooledEvent | undefined {
   if (payload.length < RECORD_HEADER) return undefined;
   const type = EVENT_TYPES[payload[0] & ~HAS_RAW];
-  const subjectLength = payload.readUInt16BE(2);
-  const keyEnd = RECORD_HEADER + payload.readUInt16BE(4);
-  const idEnd = keyEnd + payload.readUInt16BE(6);
-  if (!type || idEnd > payload.length || RECORD_HEADER + subjectLength > keyEnd) return undefined;
+  const subjectEnd = RECORD_HEADER + u16(payload, 2);
+  const keyEnd = RECORD_HEADER + u16(payload, 4);
+  const idEnd = keyEnd + u16(payload, 6);
+  if (!type || idEnd > payload.length || subjectEnd > keyEnd) return undefined;
   let valueAt = idEnd;
-  let raw: Buffer | undefined;
   if ((payload[0] & HAS_RAW) !== 0) {
     if (idEnd + 2 > payload.length) return undefined;
-    valueAt = idEnd + 2 + payload.readUInt16BE(idEnd);
+    valueAt = idEnd + 2 + u16(payload, idEnd);
     if (valueAt > payload.length) return undefined;
-    raw = payload.subarray(idEnd + 2, valueAt);
   }
-  const record: EventRecord = {
-    type: type.type,
-    flags: payload[1],
-    subject: payload.toString('utf8', RECORD_HEADER, RECORD_HEADER + subjectLength),
-    key: payload.subarray(RECORD_HEADER, keyEnd),
-    id: payload.toString('utf8', keyEnd, idEnd),
-    value: payload.subarray(valueAt),
-  };
-  if (raw) record.raw = raw;
-  return record;
+  return new SpooledEvent(payload, type.type, subjectEnd, keyEnd, idEnd, valueAt);
+}
+
+function u16(b: Uint8Array, at: number): number {
+  return (b[at] << 8) | b[at + 1];
+}
+
+/** An event as it lies in its payload: `keyEnd` and the others are offsets in it. */
+export class SpooledEvent implements EventRecord {
+  readonly payload: Buffer;
+  readonly type: EventType;
+  readonly subjectEnd: number;
+  readonly keyEnd: number;
+  readonly idEnd: number;
+  readonly valueAt: number;
+
+  constructor(payload: Buffer, type: EventType, subjectEnd: number, keyEnd: number, idEnd: number, valueAt: number) {
+    this.payload = payload;
+    this.type = type;
+    this.subjectEnd = subjectEnd;
+    this.keyEnd = keyEnd;
+    this.idEnd = idEnd;
+    this.valueAt = valueAt;
+  }
+
+  /** An event that stands elsewhere, as it would be spooled: its key begins with its subject; without its datagram. */
+  static of(r: EventRecord): SpooledEvent {
+    if (r instanceof SpooledEvent) return r;
+    const idLength = Buffer.byteLength(r.id);
+    const keyEnd = RECORD_HEADER + r.key.length;
+    const idEnd = keyEnd + idLength;
+    const payload = Buffer.allocUnsafe(idEnd + r.value.length);
+    const subjectLength = Buffer.byteLength(r.subject);
+    writeRecordHead(payload, 0, r.type, r.flags, subjectLength, r.key.length, idLength, false);
+    payload.set(r.key, RECORD_HEADER);
+    payload.write(r.id, keyEnd, 'utf8');
+    payload.set(r.value, idEnd);
+    return new SpooledEvent(payload, r.type, RECORD_HEADER + subjectLength, keyEnd, idEnd, idEnd);
+  }
+
+  get flags(): number {
+    return this.payload[1];
+  }
+
+  get subject(): string {
+    return this.payload.toString('utf8', RECORD_HEADER, this.subjectEnd);
+  }
+
+  get key(): Buffer {
+    return this.payload.subarray(RECORD_HEADER, this.keyEnd);
+  }
+
+  get id(): string {
+    return this.payload.toString('utf8', this.keyEnd, this.idEnd);
+  }
+
+  get value(): Buffer {
+    return this.payload.subarray(this.valueAt);
+  }
+
+  get raw(): Buffer | undefined {
+    return this.valueAt === this.idEnd ? undefined : this.payload.subarray(this.idEnd + 2, this.valueAt);
+  }
+}
+
+/** A copy with memory of its own, or with another value. It has no datagram: that is not for those who keep or convert events. */
+export function copyEvent(r: EventRecord, value: Buffer = Buffer.from(r.value)): EventRecord {
+  return { type: r.type, flags: r.flags, subject: r.subject, key: Buffer.from(r.key), id: r.id, value };
 }

@@ -2,7 +2,7 @@
 import { buildTable } from './build.ts';
 import { builtinModules } from './facts.ts';
 import { Names } from './names.ts';
-import { MibNaming } from './render.ts';
+import { MibNaming } from './naming.ts';
 
 let naming: MibNaming | undefined;
 

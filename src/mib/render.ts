@@ -1,7 +1,7 @@
 /** A varbind as events and `decode` show it. The JSON type of `value` follows from `type` alone; `text` is what the MIB makes of it. */
 import type { Buffer } from 'node:buffer';
 import type { VarBind } from '../codec/snmp/message.ts';
-import { hex, type Naming, octetText, opaqueText, type RenderedVarBind } from '../codec/snmp/render.ts';
+import { hex, octetText, opaqueText, type RenderedVarBind } from '../codec/snmp/render.ts';
 import { formatIpv6 } from '../core/ip.ts';
 import { integerText, isTextHint, octetsText } from './display-hint.ts';
 import type { MibType } from './model.ts';
@@ -118,21 +118,4 @@ export function inetAddressText(b: Buffer, kind: number | undefined): string | u
   if (v4 && (b.length === 4 || b.length === 8)) return `${b[0]}.${b[1]}.${b[2]}.${b[3]}${zone(4)}`;
   if (v6 && (b.length === 16 || b.length === 20)) return `${formatIpv6(b)}${zone(16)}`;
   return undefined;
-}
-
-/** Names and texts from one table, as the codec's users take them. */
-export class MibNaming implements Naming {
-  readonly names: Names;
-
-  constructor(names: Names) {
-    this.names = names;
-  }
-
-  trap(oid: string): string | undefined {
-    return this.names.trap(oid);
-  }
-
-  varbind(v: VarBind, all: readonly VarBind[]): RenderedVarBind {
-    return renderVarBind(this.names, v, all);
-  }
 }

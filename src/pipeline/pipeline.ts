@@ -5,8 +5,9 @@
  */
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
-import { rfc3339 } from '../core/time.ts';
-import { encodeRecord, FLAG_WANTS_EXPORTED, recordBound, valueOffset } from '../event/record.ts';
+import { TextWriter } from '../core/text-writer.ts';
+import { rfc3339, writeRfc3339 } from '../core/time.ts';
+import { FLAG_WANTS_EXPORTED, MAX_RAW, RECORD_HEADER, writeRecordHead } from '../event/record.ts';
 import {
   type Device,
   type Draft,
@@ -45,6 +46,17 @@ export interface PipelineOptions {
 /** An event as the tap sees it; called only while somebody taps. */
 export type TapListener = (e: { type: EventType; device: Device; id: string; at: string; json: string }) => void;
 
+/** A device as it stands in every event of it. */
+interface DeviceBytes {
+  id: Buffer;
+  json: Buffer;
+}
+
+const NETWORK = Buffer.from('{"network":');
+const DEVICE = Buffer.from(',"device":');
+const AT = Buffer.from(',"at":"');
+const CONTENT_ID = Buffer.from('"},"content_id":"');
+
 const CLASS_OF = new Map<EventType, EventClass>(EVENT_TYPES.map((t) => [t.type, t.class]));
 const COLLECTOR_OF = new Map<EventType, string>(EVENT_TYPES.map((t) => [t.type, t.collector]));
 
@@ -52,16 +64,17 @@ export class EventPipeline implements Pipeline {
   readonly hasDurableExporter: boolean;
   private readonly o: PipelineOptions;
   private readonly ledger = new ReceiptLedger();
-  private readonly rxHead: Record<EventClass, string>;
-  private readonly idHead: Record<EventClass, string>;
+  private readonly rxHead: Record<EventClass, Buffer>;
+  private readonly idHead: Record<EventClass, Buffer>;
   private readonly events = new Map<EventType, Handle>();
   private readonly shed = new Map<string, Handle>();
-  private readonly deviceJson = new WeakMap<Device, string>();
+  private readonly devices = new WeakMap<Device, DeviceBytes>();
   private readonly resumers: (() => void)[] = [];
   private readonly pausedTime: Handle;
   private readonly appended: Handle;
   private pausedAt: number | undefined;
-  private scratch = Buffer.allocUnsafe(64 * 1024);
+  /** The record being made. */
+  private readonly w = new TextWriter();
   private tap: TapListener | undefined;
 
   constructor(o: PipelineOptions) {
@@ -73,10 +86,10 @@ export class EventPipeline implements Pipeline {
     const boot = o.spool.boot;
     const heads = EVENT_CLASSES.map((cls) => {
       const rx = JSON.stringify({ site, node, worker, boot, class: cls });
-      return [cls, `${rx.slice(0, -1)},"seq":`, `${site}/${node}/${worker}/${boot}/${cls}/`] as const;
+      return [cls, `,"rx":${rx.slice(0, -1)},"seq":`, `${site}/${node}/${worker}/${boot}/${cls}/`] as const;
     });
-    this.rxHead = Object.fromEntries(heads.map((h) => [h[0], h[1]])) as Record<EventClass, string>;
-    this.idHead = Object.fromEntries(heads.map((h) => [h[0], h[2]])) as Record<EventClass, string>;
+    this.rxHead = Object.fromEntries(heads.map((h) => [h[0], Buffer.from(h[1])])) as Record<EventClass, Buffer>;
+    this.idHead = Object.fromEntries(heads.map((h) => [h[0], Buffer.from(h[2])])) as Record<EventClass, Buffer>;
     o.spool.onSynced = (cls, seq, end) => this.synced(cls, seq, end);
   }
 
@@ -108,32 +121,73 @@ export class EventPipeline implements Pipeline {
     }
     const cls = CLASS_OF.get(draft.type)!;
     const seq = this.o.spool.nextSeq(cls);
-    const id = draft.id ?? this.idHead[cls] + seq;
-    const at = rfc3339(draft.sec, draft.nsec);
-    const rest = JSON.stringify(draft.data);
-    const json = `{"network":${quote(draft.network)},"device":${this.deviceText(draft.device)},"rx":${this.rxHead[cls]}${seq},"at":"${at}"},"content_id":"${draft.contentId}"${rest.length > 2 ? `,${rest.slice(1)}` : '}'}`;
-    const subject = draft.device.id;
-    const key = draft.keySuffix === undefined ? subject : subject + draft.keySuffix;
+    const device = this.known(draft.device);
+    const raw = this.o.keepRaw === true && draft.raw && draft.raw.length <= MAX_RAW ? draft.raw : undefined;
+    const { w } = this;
+    w.at = RECORD_HEADER;
+    w.bytes(device.id);
+    const subjectLength = device.id.length;
+    if (draft.keySuffix !== undefined) w.text(draft.keySuffix);
+    const keyEnd = w.at;
+    if (draft.id !== undefined) w.text(draft.id);
+    else {
+      w.bytes(this.idHead[cls]);
+      w.integer(seq);
+    }
+    const idEnd = w.at;
+    if (raw !== undefined) {
+      w.char(raw.length >> 8);
+      w.char(raw.length & 0xff);
+      w.bytes(raw);
+    }
+    const valueAt = w.at;
+    w.bytes(NETWORK);
+    w.quoted(draft.network);
+    w.bytes(DEVICE);
+    w.bytes(device.json);
+    w.bytes(this.rxHead[cls]);
+    w.integer(seq);
+    w.bytes(AT);
+    writeRfc3339(w, draft.sec, draft.nsec);
+    w.bytes(CONTENT_ID);
+    w.text(draft.contentId);
+    w.char(0x22);
+    if (draft.write !== undefined) {
+      w.char(0x2c);
+      draft.write(w);
+    } else {
+      const fields = JSON.stringify(draft.data);
+      if (fields.length > 2) {
+        w.char(0x2c);
+        w.text(fields.slice(1, -1));
+      }
+    }
+    w.char(0x7d);
     const flags = receipt?.exported && this.hasDurableExporter ? FLAG_WANTS_EXPORTED : 0;
-    const raw = this.o.keepRaw === true ? draft.raw : undefined;
-    const bound = recordBound(key, id, json, raw);
-    if (bound > this.scratch.length) this.scratch = Buffer.allocUnsafe(bound * 2);
-    const length = encodeRecord(this.scratch, 0, draft.type, flags, subject, key, id, json, raw);
-    const valueAt = valueOffset(this.scratch);
-    const record = this.scratch.subarray(0, length);
+    const { buf, at: length } = w;
+    const idLength = idEnd - keyEnd;
+    writeRecordHead(buf, 0, draft.type, flags, subjectLength, keyEnd - RECORD_HEADER, idLength, raw !== undefined);
+    const sum = crc32(buf.subarray(valueAt, length));
     // A record the spool does not take has no seq: a receipt under this number would be paid out by the next record.
-    if (this.o.spool.append(cls, draft.sec, draft.nsec, record) < 0) {
+    if (this.o.spool.append(cls, draft.sec, draft.nsec, buf, length, valueAt, sum) < 0) {
       this.countShed(draft.type);
       return false;
     }
     this.appended.value += length;
-    this.o.onRecord(cls, seq, crc32(this.scratch.subarray(valueAt, length)));
+    this.o.onRecord(cls, seq, sum);
     if (receipt) {
       this.ledger.add(cls, seq, receipt);
       this.o.spool.hurry(cls);
     }
     this.count(draft.type);
-    if (this.tap) this.tap({ type: draft.type, device: draft.device, id, at, json });
+    if (this.tap)
+      this.tap({
+        type: draft.type,
+        device: draft.device,
+        id: buf.toString('utf8', keyEnd, idEnd),
+        at: rfc3339(draft.sec, draft.nsec),
+        json: buf.toString('utf8', valueAt, length),
+      });
     if (this.pausedAt === undefined && this.o.spool.unsyncedBytes > this.o.maxUnsyncedBytes)
       this.pausedAt = this.o.nowMs();
     return true;
@@ -168,13 +222,13 @@ export class EventPipeline implements Pipeline {
     }
   }
 
-  private deviceText(device: Device): string {
-    let text = this.deviceJson.get(device);
-    if (text === undefined) {
-      text = JSON.stringify(device);
-      this.deviceJson.set(device, text);
+  private known(device: Device): DeviceBytes {
+    let bytes = this.devices.get(device);
+    if (bytes === undefined) {
+      bytes = { id: Buffer.from(device.id), json: Buffer.from(JSON.stringify(device)) };
+      this.devices.set(device, bytes);
     }
-    return text;
+    return bytes;
   }
 
   private count(type: EventType): void {
@@ -193,17 +247,4 @@ export class EventPipeline implements Pipeline {
       );
     h.value++;
   }
-}
-
-const quoted = new Map<string, string>();
-
-/** JSON text of a network name: there are few of them. */
-function quote(text: string): string {
-  let q = quoted.get(text);
-  if (q === undefined) {
-    if (quoted.size > 1000) quoted.clear();
-    q = JSON.stringify(text);
-    quoted.set(text, q);
-  }
-  return q;
 }

@@ -4,7 +4,8 @@ import type { Draft, Receipt, ShedKind } from '../event/types.ts';
 export interface Pipeline {
   /**
    * Numbers, encodes and spools one event. False where the spool sheds this kind now: the event is counted as shed and the
-   * receipt is never called (an inform goes unanswered, a session closes).
+   * receipt is never called (an inform goes unanswered, a session closes). What the draft says is copied: its collector may make the next
+   * one of the same memory.
    */
   emit(draft: Draft, receipt?: Receipt): boolean;
   /**

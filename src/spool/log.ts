@@ -142,15 +142,23 @@ export class ClassLog {
     return this.totalBytes;
   }
 
-  /** Copies `payload` and returns its seq; -1, with nothing queued, where it is longer than MAX_PAYLOAD or the log is closed. */
-  append(sec: number, nsec: number, payload: Buffer): number {
-    const length = RECORD_HEAD + payload.length;
-    if (payload.length > MAX_PAYLOAD || this.closing) return -1;
+  /** Copies `payload` (see SpoolWriter.append) and returns its seq; -1, with nothing queued, where it is longer than MAX_PAYLOAD or the log is closed. */
+  append(
+    sec: number,
+    nsec: number,
+    payload: Buffer,
+    payloadLength = payload.length,
+    summedAt = payloadLength,
+    sum = 0,
+  ): number {
+    const length = RECORD_HEAD + payloadLength;
+    if (payloadLength > MAX_PAYLOAD || this.closing) return -1;
     const at = this.pendingLength;
     if (at + length > this.pending.length) this.grow(at + length);
     if (at === 0) this.pendingSince = this.o.clock.nowMs();
     const seq = ++this.lastSeq;
-    this.pendingLength = writeRecord(this.pending, at, this.seed, seq, sec, nsec, payload);
+    const { pending, seed } = this;
+    this.pendingLength = writeRecord(pending, at, seed, seq, sec, nsec, payload, payloadLength, summedAt, sum);
     if (!this.running && (!this.scheduled || (this.timer && this.pendingLength >= LARGE_BATCH))) this.schedule();
     return seq;
   }

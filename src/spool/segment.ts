@@ -39,6 +39,7 @@
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
+import { crcJoined, crcShort } from './crc.ts';
 
 export const SEGMENT_VERSION = 1;
 export const RECORD_HEAD = 24;
@@ -80,19 +81,6 @@ export interface SegmentFooter {
   digest: number;
   body: number;
   damaged: number;
-}
-
-const CRC_TABLE = new Uint32Array(256).map((_, i) => {
-  let c = i;
-  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-  return c;
-});
-
-/** Continues a CRC over the 16 bytes of seq and time: a call into zlib for so few costs more than this loop. */
-function crcHead(buf: Buffer, at: number, seed: number): number {
-  let c = ~seed;
-  for (let i = at; i < at + 16; i++) c = CRC_TABLE[(c ^ buf[i]) & 0xff] ^ (c >>> 8);
-  return ~c >>> 0;
 }
 
 function writeU32(buf: Buffer, at: number, v: number): void {
@@ -209,7 +197,10 @@ export function decodeSegmentHeader(b: Buffer): DecodedHeader {
   };
 }
 
-/** Writes one record at `at` (RECORD_HEAD + payload.length bytes of room) and returns the offset behind it. No allocation. */
+/**
+ * Writes one record at `at` (RECORD_HEAD + length bytes of room) and returns the offset behind it. No allocation. `payload` is the first
+ * `length` bytes; of those from `summedAt` on the CRC is known: `sum`.
+ */
 export function writeRecord(
   out: Buffer,
   at: number,
@@ -218,14 +209,22 @@ export function writeRecord(
   sec: number,
   nsec: number,
   payload: Buffer,
+  length = payload.length,
+  summedAt = length,
+  sum = 0,
 ): number {
-  const length = payload.length;
+  const end = at + RECORD_HEAD + length;
   writeU32(out, at, 16 + length);
   writeU64(out, at + 8, seq);
   writeTime(out, at + 16, sec, nsec);
-  out.set(payload, at + RECORD_HEAD);
-  writeU32(out, at + 4, crc32(payload, crcHead(out, at + 8, seed)));
-  return at + RECORD_HEAD + length;
+  payload.copy(out, at + RECORD_HEAD, 0, length);
+  const head = crcShort(out, at + 8, at + RECORD_HEAD, seed);
+  if (summedAt === length) writeU32(out, at + 4, crc32(out.subarray(at + RECORD_HEAD, end), head));
+  else {
+    const front = crcShort(out, at + RECORD_HEAD, at + RECORD_HEAD + summedAt, head);
+    writeU32(out, at + 4, crcJoined(front, sum, length - summedAt));
+  }
+  return end;
 }
 
 export function encodeFooter(f: SegmentFooter): Buffer {
@@ -306,7 +305,8 @@ export function parseRecord(
   const seq = readU64(buf, at + 8);
   if (seq <= previousSeq) return 'damaged';
   const crc = readU32(buf, at + 4);
-  if (crc32(buf.subarray(at + RECORD_HEAD, next), crcHead(buf, at + 8, seed)) !== crc) return 'damaged';
+  if (crc32(buf.subarray(at + RECORD_HEAD, next), crcShort(buf, at + 8, at + RECORD_HEAD, seed)) !== crc)
+    return 'damaged';
   readTime(buf, at + 16);
   view.next = next;
   view.crc = crc;

@@ -56,7 +56,7 @@ export interface SpoolOptions {
   exported?: Partial<Record<EventClass, Position>>;
   /** Default: a 64th of the shard's part of maxBytes, 1 to 64 MiB. */
   segmentBytes?: number;
-  /** Default 20, which a record after a quiet moment does not wait: see ClassLogOptions. */
+  /** Default 50, which a record after a quiet moment does not wait: see ClassLogOptions. */
   commitIntervalMs?: number;
   /** Default 5, at most commitIntervalMs. */
   urgentIntervalMs?: number;
@@ -119,7 +119,7 @@ export class Spool implements SpoolWriter {
     const syncSeconds = o.metrics?.histogram('tidegate_spool_sync_seconds');
     const syncErrors = o.metrics?.handle('tidegate_spool_sync_errors_total') ?? { value: 0 };
     const log = o.log ?? silentLog;
-    const commitIntervalMs = o.commitIntervalMs ?? 20;
+    const commitIntervalMs = o.commitIntervalMs ?? 50;
     this.logs = {} as Record<EventClass, ClassLog>;
     for (const cls of EVENT_CLASSES) {
       this.logs[cls] = new ClassLog({
@@ -184,8 +184,16 @@ export class Spool implements SpoolWriter {
     return this.logs[cls].nextSeq;
   }
 
-  append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number {
-    return this.logs[cls].append(sec, nsec, payload);
+  append(
+    cls: EventClass,
+    sec: number,
+    nsec: number,
+    payload: Buffer,
+    length?: number,
+    summedAt?: number,
+    sum?: number,
+  ): number {
+    return this.logs[cls].append(sec, nsec, payload, length, summedAt, sum);
   }
 
   hurry(cls: EventClass): void {

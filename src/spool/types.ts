@@ -29,10 +29,19 @@ export interface SpoolWriter {
   /** The seq the next appended record of this class will get: it is part of the event's JSON, so it is asked for first. */
   nextSeq(cls: EventClass): number;
   /**
-   * Copies `payload` and queues it; returns its seq. The record is durable once `onSynced` reported that seq. Never throws.
+   * Copies `payload`, its first `length` bytes, and queues it; returns its seq. `sum`: the CRC-32 of its bytes from `summedAt` on, where the
+   * caller knows it. The record is durable once `onSynced` reported that seq. Never throws.
    * -1, with nothing queued, where the payload is longer than MAX_PAYLOAD (32 MiB) or the spool is closed.
    */
-  append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number;
+  append(
+    cls: EventClass,
+    sec: number,
+    nsec: number,
+    payload: Buffer,
+    length?: number,
+    summedAt?: number,
+    sum?: number,
+  ): number;
   /** Somebody waits for the last record of this class: make it durable soon. */
   hurry(cls: EventClass): void;
   /**

@@ -50,17 +50,26 @@ export class MemoryLog {
         at = to === 'oldest' ? { segment: 0, offset: 0 } : to;
         index = lowerBound(log.records, at);
       },
-      read(maxBytes) {
+      read(maxBytes, into) {
         log.reads++;
         const out: SpooledRecord[] = [];
         let bytes = 0;
+        let used = 0;
         while (index < log.records.length) {
           const r = log.records[index];
           if (end !== 'all' && comparePositions(r.next, end) > 0) break;
           bytes += r.payload.length;
           if (bytes > maxBytes && out.length > 0) break;
-          // As the real one: views into memory that is not the caller's to keep for ever.
-          out.push({ ...r, payload: Buffer.from(r.payload) });
+          // As the real one: views into the caller's memory, or into memory of its own where the first does not fit.
+          const { length } = r.payload;
+          if (used + length > into.length && out.length > 0) break;
+          let payload = Buffer.from(r.payload);
+          if (used + length <= into.length) {
+            payload.copy(into, used);
+            payload = into.subarray(used, used + length) as typeof payload;
+          }
+          used += length;
+          out.push({ ...r, payload });
           at = r.next;
           index++;
         }

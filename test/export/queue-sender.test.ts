@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Backoff } from '../../src/core/backoff.ts';
 import { ManualClock } from '../../src/core/clock.ts';
 import { FLAG_WANTS_EXPORTED } from '../../src/event/record.ts';
+import { Chunks } from '../../src/export/kafka/chunks.ts';
 import { DEFAULT_LIMITS, Lane, type LanesOptions } from '../../src/export/kafka/lane.ts';
 import type { OutBatch } from '../../src/export/kafka/producer.ts';
 import { PartitionQueue } from '../../src/export/kafka/queue.ts';
@@ -21,7 +22,7 @@ function setUp() {
     producer: { send: (b: OutBatch) => sent.push(b) },
     onAcked: () => {},
   } as unknown as LanesOptions;
-  const lane = new Lane({ position: AT } as RecordSource, undefined);
+  const lane = new Lane({ position: AT } as RecordSource, undefined, new Chunks(4096));
   const queues = [0, 1].map((p) => new PartitionQueue(TYPE, 't', p, 1000, new Backoff(50, 1000)));
   for (const q of queues) lane.queues.set(`t ${q.partition}`, q);
   const host = { lanes: () => [lane], laneOf: () => lane, kick: () => {}, considerStraggling: () => false };
@@ -29,7 +30,7 @@ function setUp() {
   const event = (partition: number, flags = 0) => {
     const empty = Buffer.alloc(0);
     const record = { type: TYPE, flags, subject: 's', key: empty, id: 'i', value: empty } as const;
-    queues[partition].push({ record, sec: 0, nsec: 0, seq: 1, boot: 1, position: AT, size: 10 });
+    queues[partition].push({ record, sec: 0, nsec: 0, seq: 1, boot: 1, position: AT, size: 10, chunk: undefined });
     sender.armLinger(flags !== 0);
   };
   const answer = () => {

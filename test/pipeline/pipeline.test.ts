@@ -16,11 +16,12 @@ class MemorySpool {
   nextSeq(cls: EventClass): number {
     return (this.seqs.get(cls) ?? 0) + 1;
   }
-  append(cls: EventClass, _sec: number, _nsec: number, payload: Buffer): number {
+  append(cls: EventClass, _sec: number, _nsec: number, buf: Buffer, length: number): number {
     const seq = this.nextSeq(cls);
+    const payload = buf.subarray(0, length);
     this.seqs.set(cls, seq);
     this.records.push({ cls, seq, payload: Buffer.from(payload) });
-    this.unsyncedBytes += payload.length;
+    this.unsyncedBytes += length;
     return seq;
   }
   hurry(): void {}

@@ -34,10 +34,13 @@ import {
   TIME_TICKS,
   UINTEGER32,
 } from '../ber/tags.ts';
-import type { Envelope, Pdu, SmiType, TrapV1Pdu, VarBind } from './message.ts';
+import { DecodedVarBind, type Envelope, type Pdu, type SmiType, type TrapV1Pdu, type VarBind } from './message.ts';
+import { VarBindCache } from './varbind-cache.ts';
 
 /** More in one message are refused with `limit`. */
 export const MAX_VARBINDS = 256;
+
+const seen = new VarBindCache();
 
 const TRAP_V1 = 0xa4;
 const PDU_NAMES: readonly (Pdu['pdu'] | undefined)[] = [
@@ -156,13 +159,19 @@ function readVarBinds(r: BerReader, out: VarBind[]): number {
     const start = r.pos;
     const end = r.header(SEQUENCE);
     if (r.error) break;
+    const known = seen.find(r.buf, start, end);
+    if (known !== undefined) {
+      out.push(new DecodedVarBind(known.oid, start, end, known));
+      r.pos = end;
+      continue;
+    }
     // The loop checks the end itself: enter and leave would cost more than the rest of a small varbind.
     r.end = end;
-    const oid = r.oid();
-    const bind: VarBind = { oid, type: 'null', value: undefined, start, end };
+    const bind = new DecodedVarBind(r.oid(), start, end, undefined);
     readValue(r, bind);
     if (r.pos !== end) r.fail('trailing', r.pos);
     r.end = listEnd;
+    if (!r.error) seen.keep(r.buf, bind);
     out.push(bind);
   }
   r.leave(outer);

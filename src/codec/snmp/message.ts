@@ -1,5 +1,6 @@
 /** SNMP v1 and v2c messages as decoded. Octet strings are views of the datagram: copy what is kept. */
 import type { Buffer } from 'node:buffer';
+import type { KnownVarBind } from './varbind-cache.ts';
 
 /** Types of RFC 2578 section 7.1 by the names of the events. Tag 0x42 is read as `gauge32`: Unsigned32 has the same. */
 export type SmiType =
@@ -27,6 +28,30 @@ export interface VarBind {
   /** The VarBind's SEQUENCE is at [start, end) of the datagram. */
   start: number;
   end: number;
+}
+
+/** A varbind as the decoder makes it. */
+export class DecodedVarBind implements VarBind {
+  oid: string;
+  type: SmiType;
+  value: VarBind['value'];
+  start: number;
+  end: number;
+  #known: KnownVarBind | undefined;
+
+  constructor(oid: string, start: number, end: number, known: KnownVarBind | undefined) {
+    this.oid = oid;
+    this.type = known === undefined ? 'null' : known.type;
+    this.value = known?.value;
+    this.start = start;
+    this.end = end;
+    this.#known = known;
+  }
+
+  /** The same as it was met before; undefined where it was not. */
+  static known(v: VarBind): KnownVarBind | undefined {
+    return #known in v ? v.#known : undefined;
+  }
 }
 
 export type PduName = 'get' | 'get-next' | 'response' | 'set' | 'trap-v1' | 'get-bulk' | 'inform' | 'trap' | 'report';

@@ -24,6 +24,12 @@ export interface Alarm {
   managed_object: string;
 }
 
+/** An alarm and its JSON, UTF-8. */
+export interface MadeAlarm {
+  alarm: Alarm;
+  json: Buffer;
+}
+
 const CACHE_LIMIT = 8192;
 /** Longer keys are rare; keeping them would let a flood fill much memory. */
 const CACHED_LENGTH = 512;
@@ -34,8 +40,9 @@ export class Alarms {
   private readonly names: Names;
   /** Trap OID → its rules, in order. */
   private readonly byTrap = new Map<string, readonly AlarmRule[]>();
-  /** The alarms of a flapping port repeat. */
-  private readonly ids = new Map<string, string>();
+  /** The alarms of a flapping port repeat: by rule, device and object. */
+  private readonly made = new Map<AlarmRule, Map<string, Map<string, MadeAlarm>>>();
+  private size = 0;
 
   /** `rules` in order: the first that fits makes the alarm. */
   constructor(rules: readonly AlarmRule[], names: Names) {
@@ -45,6 +52,11 @@ export class Alarms {
 
   /** Undefined where no rule fits, or the one that does cannot tell which object it is about. */
   of(n: Notification, deviceId: string): Alarm | undefined {
+    return this.find(n, deviceId)?.alarm;
+  }
+
+  /** The same with its JSON; shared by all notifications that make it. */
+  find(n: Notification, deviceId: string): MadeAlarm | undefined {
     const rules = this.rulesOf(n.trapOid);
     if (rules.length === 0) return undefined;
     for (const r of rules) {
@@ -52,14 +64,7 @@ export class Alarms {
       if (r.state === 'none') return undefined;
       const object = this.managedObject(r, n.varbinds);
       if (object === undefined) return undefined;
-      return {
-        id: this.id(deviceId, r.kind!, object),
-        state: r.state,
-        perceived_severity: r.state === 'cleared' ? 'cleared' : r.severity!,
-        event_type: r.event_type!,
-        probable_cause: r.probable_cause!,
-        managed_object: object,
-      };
+      return this.make(r, r.state, deviceId, object);
     }
     return undefined;
   }
@@ -127,15 +132,31 @@ export class Alarms {
     return undefined;
   }
 
-  private id(device: string, kind: string, object: string): string {
-    const key = `${device}\n${kind}\n${object}`;
-    let id = this.ids.get(key);
-    if (id === undefined) {
-      id = shortHash(key);
-      if (key.length > CACHED_LENGTH) return id;
-      if (this.ids.size >= CACHE_LIMIT) this.ids.clear();
-      this.ids.set(key, id);
+  private make(r: AlarmRule, state: Alarm['state'], device: string, object: string): MadeAlarm {
+    let devices = this.made.get(r);
+    let objects = devices?.get(device);
+    const known = objects?.get(object);
+    if (known !== undefined) return known;
+    const alarm: Alarm = {
+      id: shortHash(`${device}\n${r.kind!}\n${object}`),
+      state,
+      perceived_severity: state === 'cleared' ? 'cleared' : r.severity!,
+      event_type: r.event_type!,
+      probable_cause: r.probable_cause!,
+      managed_object: object,
+    };
+    const made = { alarm, json: Buffer.from(JSON.stringify(alarm)) };
+    if (device.length + object.length > CACHED_LENGTH) return made;
+    if (this.size >= CACHE_LIMIT) {
+      this.made.clear();
+      this.size = 0;
+      devices = undefined;
+      objects = undefined;
     }
-    return id;
+    if (devices === undefined) this.made.set(r, (devices = new Map()));
+    if (objects === undefined) devices.set(device, (objects = new Map()));
+    objects.set(object, made);
+    this.size++;
+    return made;
   }
 }

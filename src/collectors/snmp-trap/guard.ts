@@ -14,7 +14,7 @@ import { Buckets } from './buckets.ts';
 import type { SnmpTrapConfig } from './config.ts';
 import { type DedupEffect, type DedupInput, DedupMachine } from './dedup.ts';
 import { HEARTBEAT_TRAP, type HeartbeatRun, Heartbeats, heartbeatOf } from './heartbeat.ts';
-import { notificationKey, type SnmpTrapData } from './normalise.ts';
+import { notificationKey, type SnmpTrapData, type TrapDraft } from './normalise.ts';
 import { type Gap, type StormEffect, type StormInput, StormMachine } from './storm.ts';
 
 /** An inform that waits for its receipt, as the collector knows it. */
@@ -92,10 +92,15 @@ export class Guard {
    * Hands a notification to the pipeline unless it repeats another. False: the pipeline did not take it. `ref`: an inform, which is told its
    * receipts by `onReceipt` where it is suppressed.
    */
-  emit(draft: Draft, bytes: Buffer, varbindsAt: readonly { start: number; end: number }[], receipt?: Receipt): boolean {
-    const data = draft.data as SnmpTrapData;
-    if (data.trap_oid === HEARTBEAT_TRAP) this.noteHeartbeat(draft.device.id, data);
+  emit(
+    draft: TrapDraft,
+    bytes: Buffer,
+    varbindsAt: readonly { start: number; end: number }[],
+    receipt?: Receipt,
+  ): boolean {
+    if (draft.trapOid === HEARTBEAT_TRAP) this.noteHeartbeat(draft.device.id, draft.data);
     if (this.dedup === undefined) return this.ctx.pipeline.emit(draft, receipt);
+    const { data } = draft;
     const effects: DedupEffect[] = [];
     const key = notificationKey(bytes, data, draft.device.id, varbindsAt);
     const { alarm } = data;
@@ -136,7 +141,7 @@ export class Guard {
     return this.heartbeats.list();
   }
 
-  private pass(entry: string, draft: Draft, receipt: Receipt | undefined): boolean {
+  private pass(entry: string, draft: TrapDraft, receipt: Receipt | undefined): boolean {
     const both: Receipt = {
       spooled: () => {
         receipt?.spooled?.();
@@ -147,8 +152,7 @@ export class Guard {
         this.tellDedup({ kind: 'receipt', entry, stage: 'exported' });
       },
     };
-    const { raw: _, ...kept } = draft;
-    this.said.set(entry, kept);
+    this.said.set(entry, draft.kept());
     const taken = this.ctx.pipeline.emit(draft, both);
     if (!taken) this.tellDedup({ kind: 'shed', entry });
     return taken;

@@ -1,7 +1,7 @@
 /** What notifications mean: names and texts from the MIB table, alarms from the rules. Replaced as a whole when either changes. */
 import { builtinNaming } from '../../mib/builtin.ts';
 import { Names } from '../../mib/names.ts';
-import { MibNaming } from '../../mib/render.ts';
+import { MibNaming } from '../../mib/naming.ts';
 import type { MibTable } from '../../mib/table.ts';
 import { Alarms } from './alarm.ts';
 import type { AlarmRule } from './alarm-rules.ts';

@@ -4,9 +4,10 @@ import type { Pdu } from '../../codec/snmp/message.ts';
 import type { RenderedVarBind } from '../../codec/snmp/render.ts';
 import { type Notification, SNMP_TRAP_COMMUNITY } from '../../codec/snmp/rfc3584.ts';
 import { shortHash } from '../../core/hash.ts';
+import { TextWriter } from '../../core/text-writer.ts';
 import type { Device, Draft } from '../../event/types.ts';
 import type { SecurityLevel } from '../../protocol/usm/algorithms.ts';
-import type { Alarm } from './alarm.ts';
+import type { Alarm, MadeAlarm } from './alarm.ts';
 import type { Meaning } from './meaning.ts';
 
 /** What is known of a datagram besides its bytes. */
@@ -58,7 +59,38 @@ const COMMUNITY_SECURITY = { level: 'noAuthNoPriv' } as const;
 export const V1: Spoken = { version: 'v1', security: COMMUNITY_SECURITY };
 export const V2C: Spoken = { version: 'v2c', security: COMMUNITY_SECURITY };
 
-/** A draft without id, for the pipeline. `buf` is what the notification was decoded from. */
+const VERSION_1 = Buffer.from('"version":"v1"');
+const VERSION_2C = Buffer.from('"version":"v2c"');
+const VERSION_3 = Buffer.from('"version":"v3"');
+const TRAP_FROM = Buffer.from(',"pdu":"trap","source":{"address":"');
+const INFORM_FROM = Buffer.from(',"pdu":"inform","source":{"address":"');
+const PORT = Buffer.from('","port":');
+const ADDRESS_FROM = {
+  source: Buffer.from('},"address_from":"source"'),
+  agent_address: Buffer.from('},"address_from":"agent_address"'),
+  trap_address: Buffer.from('},"address_from":"trap_address"'),
+};
+const TRAP_ADDRESS = Buffer.from(',"trap_address":"');
+const AGENT_ADDRESS = Buffer.from(',"agent_address":"');
+const ENGINE_ID = Buffer.from(',"engine_id":"');
+const SECURITY = Buffer.from(',"security":');
+const COMMUNITY_FIELD = Buffer.from(`,"security":${JSON.stringify(COMMUNITY_SECURITY)}`);
+const CONTEXT = Buffer.from(',"context":');
+const TRAP_OID = Buffer.from(',"trap_oid":"');
+const TRAP_NAME = Buffer.from(',"trap_name":');
+const ENTERPRISE_OID = Buffer.from(',"enterprise_oid":"');
+const UPTIME = Buffer.from(',"uptime_ticks":');
+const ALARM = Buffer.from(',"alarm":');
+const VARBINDS = Buffer.from(',"varbinds":[');
+
+/** A member whose value needs no escapes; `name` ends with the opening quote. */
+function member(w: TextWriter, name: Buffer, value: string): void {
+  w.bytes(name);
+  w.text(value);
+  w.char(0x22);
+}
+
+/** A draft without id, for the pipeline. `buf` is what the notification was decoded from: the draft is good for as long as that stays. */
 export function normalise(
   buf: Buffer,
   spoken: Spoken,
@@ -66,48 +98,140 @@ export function normalise(
   n: Notification,
   origin: Origin,
   meaning: Meaning,
-): Draft {
-  const varbinds: RenderedVarBind[] = [];
-  for (const v of n.varbinds) varbinds.push(meaning.naming.varbind(v, n.varbinds));
-  const data: SnmpTrapData = {
-    version: spoken.version,
-    pdu,
-    source: { address: origin.address, port: origin.port },
-    address_from: origin.addressFrom ?? 'source',
-    trap_address: n.trapAddress,
-    agent_address: n.agentAddress,
-    engine_id: spoken.engineId,
-    security: spoken.security,
-    context: spoken.context,
-    trap_oid: n.trapOid,
-    trap_name: meaning.naming.trap(n.trapOid),
-    enterprise_oid: n.enterprise,
-    uptime_ticks: n.uptime,
-    alarm: meaning.alarms.of(n, origin.device.id),
-    varbinds,
-  };
-  return {
-    type: 'snmp.trap.v1',
-    sec: origin.sec,
-    nsec: origin.nsec,
-    network: origin.network,
-    device: origin.device,
-    contentId: contentId(buf, n, origin.device.id),
-    shed: pdu,
-    data,
-  };
+): TrapDraft {
+  return new TrapDraft(buf, spoken, pdu, n, origin, meaning);
 }
 
-let scratch = Buffer.allocUnsafe(128 * 1024);
+/**
+ * A notification on its way into the pipeline. A storm is made of these, so its JSON is put together from pieces that are kept (`write`), and
+ * the objects are made only where somebody asks for them (`data`).
+ */
+export class TrapDraft implements Draft {
+  readonly type = 'snmp.trap.v1';
+  readonly sec: number;
+  readonly nsec: number;
+  readonly network: string;
+  readonly device: Device;
+  readonly contentId: string;
+  readonly shed: 'trap' | 'inform';
+  id: string | undefined = undefined;
+  raw: Buffer | undefined = undefined;
+  private readonly spoken: Spoken;
+  private readonly n: Notification;
+  private readonly origin: Origin;
+  private readonly meaning: Meaning;
+  private readonly made: MadeAlarm | undefined;
+
+  constructor(buf: Buffer, spoken: Spoken, pdu: 'trap' | 'inform', n: Notification, origin: Origin, meaning: Meaning) {
+    this.sec = origin.sec;
+    this.nsec = origin.nsec;
+    this.network = origin.network;
+    this.device = origin.device;
+    this.shed = pdu;
+    this.spoken = spoken;
+    this.n = n;
+    this.origin = origin;
+    this.meaning = meaning;
+    this.made = meaning.alarms.find(n, origin.device.id);
+    this.contentId = contentId(buf, n, origin.device.id);
+  }
+
+  get trapOid(): string {
+    return this.n.trapOid;
+  }
+
+  get data(): SnmpTrapData {
+    const { n, origin, spoken, meaning } = this;
+    const varbinds: RenderedVarBind[] = [];
+    for (const v of n.varbinds) varbinds.push(meaning.naming.varbind(v, n.varbinds));
+    return {
+      version: spoken.version,
+      pdu: this.shed,
+      source: { address: origin.address, port: origin.port },
+      address_from: origin.addressFrom ?? 'source',
+      trap_address: n.trapAddress,
+      agent_address: n.agentAddress,
+      engine_id: spoken.engineId,
+      security: spoken.security,
+      context: spoken.context,
+      trap_oid: n.trapOid,
+      trap_name: meaning.naming.trap(n.trapOid),
+      enterprise_oid: n.enterprise,
+      uptime_ticks: n.uptime,
+      alarm: this.made?.alarm,
+      varbinds,
+    };
+  }
+
+  /** `JSON.stringify(data)` without its braces. Addresses, OIDs and hex need no escapes. */
+  write(w: TextWriter): void {
+    const { n, origin, spoken, meaning } = this;
+    w.bytes(spoken.version === 'v2c' ? VERSION_2C : spoken.version === 'v3' ? VERSION_3 : VERSION_1);
+    w.bytes(this.shed === 'trap' ? TRAP_FROM : INFORM_FROM);
+    w.text(origin.address);
+    w.bytes(PORT);
+    w.integer(origin.port);
+    w.bytes(ADDRESS_FROM[origin.addressFrom ?? 'source']);
+    if (n.trapAddress !== undefined) member(w, TRAP_ADDRESS, n.trapAddress);
+    if (n.agentAddress !== undefined) member(w, AGENT_ADDRESS, n.agentAddress);
+    if (spoken.engineId !== undefined) member(w, ENGINE_ID, spoken.engineId);
+    if (spoken.security === COMMUNITY_SECURITY) w.bytes(COMMUNITY_FIELD);
+    else {
+      w.bytes(SECURITY);
+      w.text(JSON.stringify(spoken.security));
+    }
+    if (spoken.context !== undefined) {
+      w.bytes(CONTEXT);
+      w.quoted(spoken.context);
+    }
+    member(w, TRAP_OID, n.trapOid);
+    const name = meaning.naming.trap(n.trapOid);
+    if (name !== undefined) {
+      w.bytes(TRAP_NAME);
+      w.quoted(name);
+    }
+    if (n.enterprise !== undefined) member(w, ENTERPRISE_OID, n.enterprise);
+    if (n.uptime !== undefined) {
+      w.bytes(UPTIME);
+      w.integer(n.uptime);
+    }
+    if (this.made !== undefined) {
+      w.bytes(ALARM);
+      w.bytes(this.made.json);
+    }
+    w.bytes(VARBINDS);
+    const { texts } = meaning.naming;
+    const { varbinds } = n;
+    for (let i = 0; i < varbinds.length; i++) {
+      if (i > 0) w.char(0x2c);
+      texts.write(w, varbinds[i], varbinds);
+    }
+    w.char(0x5d);
+  }
+
+  /** What may be kept: without the datagram. */
+  kept(): Draft {
+    const { type, sec, nsec, network, device, id, contentId, shed, data } = this;
+    return { type, sec, nsec, network, device, id, contentId, shed, data };
+  }
+}
+
+/** What is hashed. */
+const scratch = new TextWriter(128 * 1024);
 
 /**
  * Hash of what was said: device, trap OID, uptime, the v1 fields, and the varbinds as they were encoded. The uptime is in it so that two
  * equal alarms of a flapping port stay two. Of the varbinds a community is left out.
  */
 function contentId(buf: Buffer, n: Notification, deviceId: string): string {
-  const head = `${deviceId}\n${n.trapOid}\n${n.uptime ?? ''}\n${n.agentAddress ?? ''}\n${n.enterprise ?? ''}\n`;
-  const at = begin(head, buf.length);
-  return shortHash(scratch.subarray(0, copyVarBinds(buf, n.varbinds, at)));
+  begin(deviceId);
+  line(n.trapOid);
+  if (n.uptime !== undefined) scratch.integer(n.uptime);
+  scratch.char(LF);
+  line(n.agentAddress);
+  line(n.enterprise);
+  copyVarBinds(buf, n.varbinds);
+  return hashed();
 }
 
 /** Hash of what is said, without the uptime: equal for a notification that is sent again and again. */
@@ -117,31 +241,46 @@ export function notificationKey(
   deviceId: string,
   varbinds: readonly { start: number; end: number }[],
 ): string {
-  const who = `${data.security.user ?? ''}\n${data.engine_id ?? ''}\n${data.context ?? ''}`;
-  const at = begin(
-    `${deviceId}\n${data.trap_oid}\n${data.agent_address ?? ''}\n${data.enterprise_oid ?? ''}\n${who}\n`,
-    buf.length,
-  );
-  return shortHash(scratch.subarray(0, copyVarBinds(buf, varbinds, at)));
+  begin(deviceId);
+  line(data.trap_oid);
+  line(data.agent_address);
+  line(data.enterprise_oid);
+  line(data.security.user);
+  line(data.engine_id);
+  line(data.context);
+  copyVarBinds(buf, varbinds);
+  return hashed();
 }
 
-/** Writes the head of a hash's input and returns its length; there is room for `more` bytes behind it. */
-function begin(head: string, more: number): number {
-  const need = head.length * 3 + more;
-  if (need > scratch.length) scratch = Buffer.allocUnsafe(need);
-  return scratch.write(head, 0, 'utf8');
+const LF = 0x0a;
+
+function begin(first: string): void {
+  scratch.at = 0;
+  line(first);
 }
 
-/** Copies encoded varbinds, neighbours in one piece; returns the end. */
-function copyVarBinds(buf: Buffer, varbinds: readonly { start: number; end: number }[], to: number): number {
-  let at = to;
+function line(text: string | undefined): void {
+  if (text !== undefined) scratch.text(text);
+  scratch.char(LF);
+}
+
+function hashed(): string {
+  return shortHash(scratch.buf.subarray(0, scratch.at));
+}
+
+/** Copies encoded varbinds, neighbours in one piece. */
+function copyVarBinds(buf: Buffer, varbinds: readonly { start: number; end: number }[]): void {
   for (let i = 0; i < varbinds.length; ) {
     const start = varbinds[i].start;
     let end = varbinds[i].end;
     for (i++; i < varbinds.length && varbinds[i].start === end; i++) end = varbinds[i].end;
-    at += buf.copy(scratch, at, start, end);
+    copy(buf, start, end);
   }
-  return at;
+}
+
+function copy(buf: Buffer, from: number, to = buf.length): void {
+  scratch.room(to - from);
+  scratch.at += buf.copy(scratch.buf, scratch.at, from, to);
 }
 
 /**
@@ -152,12 +291,18 @@ export function informId(buf: Buffer, pdu: Pdu, origin: Origin, spoken: Spoken =
   const { version, security, context = '' } = spoken;
   const user = security.user ?? '';
   // A name may hold anything: its length keeps two names from making one text.
-  const who = version === 'v3' ? `${user.length} ${user}\n${context.length} ${context}\n` : '\n\n';
-  let at = begin(`${origin.network}\n${origin.address}\n${origin.port}\n${version}\n${who}`, buf.length);
+  begin(origin.network);
+  line(origin.address);
+  line(String(origin.port));
+  line(version);
+  line(version === 'v3' ? `${user.length} ${user}` : '');
+  line(version === 'v3' ? `${context.length} ${context}` : '');
   if (pdu.varbinds.some((v) => v.oid === SNMP_TRAP_COMMUNITY)) {
-    at += buf.copy(scratch, at, pdu.requestIdOffset, pdu.varbindsOffset);
-    const kept = pdu.varbinds.filter((v) => v.oid !== SNMP_TRAP_COMMUNITY);
-    at = copyVarBinds(buf, kept, at);
-  } else at += buf.copy(scratch, at, pdu.requestIdOffset);
-  return shortHash(scratch.subarray(0, at));
+    copy(buf, pdu.requestIdOffset, pdu.varbindsOffset);
+    copyVarBinds(
+      buf,
+      pdu.varbinds.filter((v) => v.oid !== SNMP_TRAP_COMMUNITY),
+    );
+  } else copy(buf, pdu.requestIdOffset);
+  return hashed();
 }

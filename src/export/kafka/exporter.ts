@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import { rfc3339Micros } from '../../core/time.ts';
 import { project } from '../../event/projections/index.ts';
+import { copyEvent } from '../../event/record.ts';
 import { EVENT_CLASSES, EVENT_TYPES, type EventClass, type EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
 import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
@@ -193,7 +194,7 @@ export class KafkaExporter implements Exporter {
     if (format === 'cloudevents') return undefined;
     return (r, sec, nsec) => {
       const text = project(format, r, sec, nsec);
-      return text === undefined ? undefined : { ...r, value: Buffer.from(text, 'utf8') };
+      return text === undefined ? undefined : copyEvent(r, Buffer.from(text, 'utf8'));
     };
   }
 

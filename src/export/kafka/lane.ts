@@ -6,6 +6,7 @@ import type { EventType } from '../../event/types.ts';
 import { comparePositions } from '../../spool/segment-file.ts';
 import type { Position, SpooledRecord } from '../../spool/types.ts';
 import type { RecordSource } from '../types.ts';
+import type { Chunks } from './chunks.ts';
 import { partitionFor } from './partitioner.ts';
 import type { Producer, SendResult } from './producer.ts';
 import type { PartitionQueue, PendingRecord } from './queue.ts';
@@ -85,6 +86,8 @@ export class Lane {
   /** Partitions of a topic as this lane deals them out. */
   readonly counts = new Map<EventType, number>();
   readonly backoff: Backoff;
+  /** Shared by the lanes of a log: their queues change hands. */
+  readonly chunks: Chunks;
   bytes = 0;
   /** A straggler that failed waits until then. */
   retryAt = 0;
@@ -92,7 +95,8 @@ export class Lane {
   backlog = 0;
   atEnd = false;
 
-  constructor(source: RecordSource, filter: Filter | undefined) {
+  constructor(source: RecordSource, filter: Filter | undefined, chunks: Chunks) {
+    this.chunks = chunks;
     this.source = source;
     this.filter = filter;
     this.backoff = new Backoff(500, 5000);

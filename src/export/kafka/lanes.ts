@@ -8,13 +8,13 @@
  *
  * A straggler owns keys, not a partition of today: it remembers the number of partitions there were when it left.
  */
-import { Buffer } from 'node:buffer';
 import { Backoff } from '../../core/backoff.ts';
 import type { TimerHandle } from '../../core/clock.ts';
-import { decodeRecord, type EventRecord, wantsExported } from '../../event/record.ts';
+import { decodeRecord, type EventRecord, RECORD_HEADER, wantsExported } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 import { comparePositions } from '../../spool/segment-file.ts';
 import type { Position, SpooledRecord } from '../../spool/types.ts';
+import { type Chunk, Chunks } from './chunks.ts';
 import { type Filter, Lane, type LanesOptions, type LanesState, matches } from './lane.ts';
 import { partitionFor } from './partitioner.ts';
 import type { SendResult } from './producer.ts';
@@ -24,6 +24,7 @@ import { QueueSender } from './queue-sender.ts';
 export class Lanes {
   private readonly o: LanesOptions;
   private readonly main: Lane;
+  private readonly chunks: Chunks;
   private stragglers: Lane[] = [];
   private end: Position | 'all';
   private endSeq: number | undefined;
@@ -34,6 +35,7 @@ export class Lanes {
 
   constructor(o: LanesOptions) {
     this.o = o;
+    this.chunks = new Chunks(o.limits.readBytes);
     this.end = o.end;
     this.sender = new QueueSender(o, {
       lanes: () => [this.main, ...this.stragglers],
@@ -126,7 +128,7 @@ export class Lanes {
     const source = this.o.open();
     source.setDurableEnd(this.end, this.endSeq);
     source.seek(at);
-    return new Lane(source, filter);
+    return new Lane(source, filter, this.chunks);
   }
 
   private kick(): void {
@@ -151,16 +153,25 @@ export class Lanes {
       if (lane === this.main) this.makeRoom();
       return false;
     }
-    const records = lane.source.read(limits.readBytes, Buffer.allocUnsafeSlow(this.chunk(lane)));
+    const wanted = this.wanted(lane);
+    const chunk = this.chunks.take(wanted);
+    const from = chunk.used;
+    const records = lane.source.read(limits.readBytes, chunk.buf.subarray(from, from + wanted));
     if (records.length === 0) {
       lane.atEnd = true;
       this.sender.sendAll(lane);
       return false;
     }
+    // A record larger than what there was room for is in memory of its own.
+    const own = records[0].payload.buffer === chunk.buf.buffer ? chunk : undefined;
+    if (own) {
+      const last = records[records.length - 1].payload;
+      own.used = last.byteOffset - own.buf.byteOffset + last.length;
+    }
     let urgent = false;
     for (const r of records) {
       urgent ||= wantsExported(r.payload);
-      if (this.deal(lane, r)) continue;
+      if (this.deal(lane, r, own)) continue;
       // It cannot be dealt out yet: the lane waits here.
       lane.source.seek(r.position);
       this.judgeTopics(lane);
@@ -168,6 +179,7 @@ export class Lanes {
       this.wakeLater();
       return false;
     }
+    if (own?.live === 0) this.chunks.reuse(own);
     this.judgeTopics(lane);
     this.sender.armLinger(urgent);
     return true;
@@ -180,7 +192,7 @@ export class Lanes {
   }
 
   /** As much as there is, so that a quiet log does not cost a large buffer for each event. */
-  private chunk(lane: Lane): number {
+  private wanted(lane: Lane): number {
     const { readBytes } = this.o.limits;
     const { end } = this;
     const at = lane.source.position;
@@ -257,7 +269,7 @@ export class Lanes {
   }
 
   /** Puts one event into its queue. False where it has to wait outside. */
-  private deal(lane: Lane, r: SpooledRecord): boolean {
+  private deal(lane: Lane, r: SpooledRecord, chunk: Chunk | undefined): boolean {
     const { o } = this;
     const spooled = decodeRecord(r.payload);
     if (!spooled) return lane !== this.main || o.onUndecodable(r);
@@ -278,14 +290,16 @@ export class Lanes {
         if (lane.outstanding(spooled.type)) return false;
         lane.counts.set(spooled.type, count);
       }
-      partition = partitionFor(spooled.key, count);
+      partition = partitionFor(spooled.payload, count, RECORD_HEADER, spooled.keyEnd);
     }
     const q = this.queue(lane, spooled.type, topic, partition);
     const { sec, nsec, seq, boot, position } = r;
     const converted = o.convert?.(spooled, sec, nsec);
     const record = converted ?? spooled;
     const original = converted && spooled;
-    const pending = { record, original, sec, nsec, seq, boot, position, size: o.sizeOf(record) };
+    const pending = { record, original, sec, nsec, seq, boot, position, size: o.sizeOf(record), chunk };
+    // A queue that stands still takes a copy.
+    if (chunk && !q.trouble) chunk.live++;
     q.push(pending);
     lane.bytes += pending.size;
     if (partition >= 0) {

@@ -175,7 +175,7 @@ export class QueueSender {
 
   /** `n` events at the head are dealt with. */
   settle(lane: Lane, q: PartitionQueue, n: number): void {
-    lane.bytes -= q.shift(n);
+    lane.bytes -= q.shift(n, lane.chunks);
     lane.backlog = Math.max(0, lane.backlog - n);
     if (q.length === 0) this.host.kick();
   }

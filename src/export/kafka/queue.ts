@@ -1,11 +1,11 @@
 /** The events of one partition on their way out, in order: at most one batch of them is in flight. */
-import { Buffer } from 'node:buffer';
 import type { Backoff } from '../../core/backoff.ts';
 import type { TimerHandle } from '../../core/clock.ts';
 import type { EventRecord } from '../../event/record.ts';
-import { FLAG_WANTS_EXPORTED } from '../../event/record.ts';
+import { copyEvent, FLAG_WANTS_EXPORTED } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
+import type { Chunk, Chunks } from './chunks.ts';
 import type { Outcome } from './errors.ts';
 import type { OutBatch } from './producer.ts';
 import type { BatchRecord } from './record-batch.ts';
@@ -18,6 +18,8 @@ export interface PendingRecord extends BatchRecord {
   position: Position;
   /** Bytes in a batch. */
   size: number;
+  /** What it is a view of, where that is used again after the delivery. */
+  chunk: Chunk | undefined;
 }
 
 /** Why a queue does not move. */
@@ -92,10 +94,14 @@ export class PartitionQueue {
     return this.records.slice(this.head);
   }
 
-  /** Drops the first `n` records; returns their bytes. */
-  shift(n: number): number {
+  /** Drops the first `n` records, which are dealt with; returns their bytes. */
+  shift(n: number, chunks: Chunks): number {
     let bytes = 0;
-    for (let i = 0; i < n; i++) bytes += this.records[this.head + i].size;
+    for (let i = 0; i < n; i++) {
+      const r = this.records[this.head + i];
+      bytes += r.size;
+      if (r.chunk !== undefined) chunks.release(r.chunk);
+    }
     this.head += n;
     this.bytes -= bytes;
     if (this.head === this.records.length) {
@@ -117,19 +123,13 @@ export class PartitionQueue {
       const copy = detached(before);
       before.record = copy.record;
       before.original = copy.original;
+      before.chunk = undefined;
     }
   }
 }
 
 function detached(r: PendingRecord): PendingRecord {
-  const copy: PendingRecord = { ...r, record: own(r.record) };
-  if (r.original) copy.original = own(r.original);
-  return copy;
-}
-
-function own(r: EventRecord): EventRecord {
-  const copy: EventRecord = { ...r, key: Buffer.from(r.key), value: Buffer.from(r.value) };
-  // A datagram is not for Kafka.
-  delete copy.raw;
+  const copy: PendingRecord = { ...r, record: copyEvent(r.record), chunk: undefined };
+  if (r.original) copy.original = copyEvent(r.original);
   return copy;
 }

@@ -15,7 +15,7 @@
 import { Buffer } from 'node:buffer';
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import { rfc3339 } from '../../core/time.ts';
-import type { EventRecord } from '../../event/record.ts';
+import { type EventRecord, RECORD_HEADER, SpooledEvent } from '../../event/record.ts';
 import { crc32c } from './crc32c.ts';
 import type { HeaderTemplates } from './headers.ts';
 
@@ -59,15 +59,11 @@ export class BatchEncoder {
 
   /** Bytes of a record in an uncompressed batch, at most a few too many: what batching counts with. */
   sizeOf(r: EventRecord): number {
-    return (
-      RECORD_OVERHEAD +
-      TIME_LENGTH +
-      r.key.length +
-      r.value.length +
-      r.id.length +
-      r.subject.length +
-      this.templates.of(r.type).size
-    );
+    const own =
+      r instanceof SpooledEvent
+        ? r.payload.length + r.subjectEnd
+        : r.key.length + r.value.length + r.id.length + r.subject.length;
+    return RECORD_OVERHEAD + TIME_LENGTH + own + this.templates.of(r.type).size;
   }
 
   /** The bytes of one batch, freshly allocated. `records` is not empty. */
@@ -105,20 +101,23 @@ export class BatchEncoder {
   }
 
   private record(r: BatchRecord, timestampDelta: number, offsetDelta: number): void {
-    const { record } = r;
-    const t = this.templates.of(record.type);
+    const e = SpooledEvent.of(r.record);
+    const { payload } = e;
+    const t = this.templates.of(e.type);
     const [p0, p1, p2, p3] = t.parts;
     const time = rfc3339(r.sec, r.nsec);
-    const idLength = Buffer.byteLength(record.id);
-    const subjectLength = Buffer.byteLength(record.subject);
+    const keyLength = e.keyEnd - RECORD_HEADER;
+    const valueLength = payload.length - e.valueAt;
+    const idLength = e.idEnd - e.keyEnd;
+    const subjectLength = e.subjectEnd - RECORD_HEADER;
     const body =
       1 +
       varintSize(timestampDelta) +
       varintSize(offsetDelta) +
-      varintSize(record.key.length) +
-      record.key.length +
-      varintSize(record.value.length) +
-      record.value.length +
+      varintSize(keyLength) +
+      keyLength +
+      varintSize(valueLength) +
+      valueLength +
       varintSize(t.count) +
       t.size +
       varintSize(idLength) +
@@ -132,18 +131,20 @@ export class BatchEncoder {
     this.buf[this.pos++] = 0;
     this.varint(timestampDelta);
     this.varint(offsetDelta);
-    this.sized(record.key);
-    this.sized(record.value);
+    this.varint(keyLength);
+    this.part(payload, RECORD_HEADER, e.keyEnd);
+    this.varint(valueLength);
+    this.part(payload, e.valueAt, payload.length);
     this.varint(t.count);
     this.bytes(p0);
     this.varint(idLength);
-    this.pos += this.buf.write(record.id, this.pos, 'utf8');
+    this.part(payload, e.keyEnd, e.idEnd);
     this.bytes(p1);
     this.varint(time.length);
     this.pos += this.buf.write(time, this.pos, 'latin1');
     this.bytes(p2);
     this.varint(subjectLength);
-    this.pos += this.buf.write(record.subject, this.pos, 'utf8');
+    this.part(payload, RECORD_HEADER, e.subjectEnd);
     this.bytes(p3);
   }
 
@@ -159,9 +160,9 @@ export class BatchEncoder {
     this.pos += b.length;
   }
 
-  private sized(b: Buffer): void {
-    this.varint(b.length);
-    this.bytes(b);
+  private part(b: Buffer, from: number, to: number): void {
+    b.copy(this.buf, this.pos, from, to);
+    this.pos += to - from;
   }
 
   private varint(n: number): void {

@@ -14,6 +14,7 @@ import { MemoryUdpSocket, type SentDatagram } from '../../../src/net/memory.ts';
 import { Refusals } from '../../../src/telemetry/refusals.ts';
 import { Registry } from '../../../src/telemetry/registry.ts';
 import { validateEvent } from '../../schema.ts';
+import { taken } from './taken.ts';
 
 interface Emitted {
   draft: Draft;
@@ -66,7 +67,7 @@ function rig(config: object, o: { durable?: boolean; ack?: AckMode; countedDrops
       pipeline: {
         emit: (draft, receipt) => {
           if (rig.full) return false;
-          emitted.push({ draft, receipt });
+          emitted.push({ draft: taken(draft), receipt });
           return true;
         },
         batchDone: () => true,

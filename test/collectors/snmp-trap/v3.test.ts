@@ -17,6 +17,7 @@ import { Refusals } from '../../../src/telemetry/refusals.ts';
 import { Registry } from '../../../src/telemetry/registry.ts';
 import { type Credentials, read, type Sent, v3 } from '../../protocol/usm/sender.ts';
 import { validateEvent } from '../../schema.ts';
+import { taken } from './taken.ts';
 
 const OWN = '80001f880411223344';
 const SENDER = Buffer.from('800000090300aabbccddee', 'hex');
@@ -61,7 +62,7 @@ function rig(config: object = CONFIG, more: Partial<CollectorContext> = {}, cloc
       node: 'n',
       pipeline: {
         emit: (draft, receipt) => {
-          emitted.push({ draft, receipt });
+          emitted.push({ draft: taken(draft), receipt });
           return true;
         },
         batchDone: () => true,

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { FORMATS, lineOf, type Projection, project } from '../../../src/event/projections/index.ts';
 import { genericOf, octetsOf } from '../../../src/event/projections/trap.ts';
+import { copyEvent } from '../../../src/event/record.ts';
 import { dataOf, EVERY_TYPE, NSEC, recordOf, SAMPLES, SEC } from './samples.ts';
 
 const made = (format: Projection, name: string): string =>
@@ -38,8 +39,8 @@ describe('projections of snmp.trap.v1', () => {
 
   it('a repeated delivery is equal, another event is not', () => {
     const r = recordOf(dataOf(SAMPLES.v3));
-    expect(project('onap', r, SEC, NSEC)).toBe(project('onap', { ...r }, SEC, NSEC));
-    expect(project('onap', { ...r, id: 'other' }, SEC, NSEC)).not.toBe(project('onap', r, SEC, NSEC));
+    expect(project('onap', r, SEC, NSEC)).toBe(project('onap', copyEvent(r), SEC, NSEC));
+    expect(project('onap', { ...copyEvent(r), id: 'other' }, SEC, NSEC)).not.toBe(project('onap', r, SEC, NSEC));
   });
 
   it('octets come back from the text of an event as they were', () => {

@@ -1,0 +1,125 @@
+/**
+ * Text as UTF-8 bytes, put together in a buffer that grows. What is said again and again is held as bytes and copied; numbers and short texts are
+ * written digit by digit. So an event becomes bytes without a string of it ever being made.
+ */
+import { Buffer } from 'node:buffer';
+
+/** Up to here a loop is cheaper than a call into native code. */
+const SHORT = 48;
+const DIGITS = new Uint8Array(20);
+
+export class TextWriter {
+  /** [0, at) is written. */
+  buf: Buffer;
+  at = 0;
+
+  /** `size`: bytes there is room for before it grows. */
+  constructor(size = 64 * 1024) {
+    this.buf = Buffer.allocUnsafeSlow(size);
+  }
+
+  /** Room for `n` more bytes. */
+  room(n: number): void {
+    if (this.at + n <= this.buf.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.buf.length, this.at + n));
+    larger.set(this.buf.subarray(0, this.at));
+    this.buf = larger;
+  }
+
+  bytes(b: Uint8Array): void {
+    const { length } = b;
+    if (this.at + length > this.buf.length) this.room(length);
+    this.buf.set(b, this.at);
+    this.at += length;
+  }
+
+  /** One ASCII character. */
+  char(code: number): void {
+    if (this.at === this.buf.length) this.room(1);
+    this.buf[this.at++] = code;
+  }
+
+  /** Any text. */
+  text(s: string): void {
+    const { length } = s;
+    this.room(3 * length);
+    const { buf } = this;
+    let { at } = this;
+    if (length <= SHORT) {
+      let i = 0;
+      for (; i < length; i++) {
+        const c = s.charCodeAt(i);
+        if (c > 0x7f) break;
+        buf[at++] = c;
+      }
+      if (i === length) {
+        this.at = at;
+        return;
+      }
+    }
+    this.at += buf.write(s, this.at, 'utf8');
+  }
+
+  /** A JSON string: `JSON.stringify(s)`. */
+  quoted(s: string): void {
+    const { length } = s;
+    this.room(3 * length + 2);
+    const { buf } = this;
+    let { at } = this;
+    buf[at++] = 0x22;
+    for (let i = 0; i < length; i++) {
+      const c = s.charCodeAt(i);
+      if (c < 0x20 || c > 0x7e || c === 0x22 || c === 0x5c) {
+        this.text(JSON.stringify(s));
+        return;
+      }
+      buf[at++] = c;
+    }
+    buf[at++] = 0x22;
+    this.at = at;
+  }
+
+  /** Decimal digits of an integer, |n| < 2^53. */
+  integer(n: number): void {
+    this.room(DIGITS.length);
+    let v = n;
+    if (v < 0) {
+      this.buf[this.at++] = 0x2d;
+      v = -v;
+    }
+    let i = DIGITS.length;
+    // Doubles are divided only as long as they have to be.
+    while (v > 0x3fffffff) {
+      const q = Math.floor(v / 10);
+      DIGITS[--i] = 0x30 + (v - 10 * q);
+      v = q;
+    }
+    let w = v | 0;
+    do {
+      const q = (w / 10) | 0;
+      DIGITS[--i] = 0x30 + (w - 10 * q);
+      w = q;
+    } while (w > 0);
+    const { buf } = this;
+    let { at } = this;
+    for (; i < DIGITS.length; i++) buf[at++] = DIGITS[i];
+    this.at = at;
+  }
+
+  /** `n` with `width` digits, zeros in front. */
+  padded(n: number, width: number): void {
+    this.room(width);
+    let v = n;
+    for (let at = this.at + width - 1; at >= this.at; at--) {
+      const q = (v / 10) | 0;
+      this.buf[at] = 0x30 + (v - 10 * q);
+      v = q;
+    }
+    this.at += width;
+  }
+
+  /** What was written from `from` on, as a string. */
+  toString(from = 0): string {
+    return this.buf.toString('utf8', from, this.at);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * A varbind as JSON, equal to `JSON.stringify(renderVarBind(…))`, as bytes. What the decoder met before keeps its JSON with it; counters and the
+ * like do not repeat: of them what stands in front of the number is kept, by OID.
+ */
+import { Buffer } from 'node:buffer';
+import { DecodedVarBind, type SmiType, type VarBind } from '../codec/snmp/message.ts';
+import type { TextWriter } from '../core/text-writer.ts';
+import type { Names } from './names.ts';
+import { renderVarBind, ticksText } from './render.ts';
+
+interface Front {
+  type: SmiType;
+  /** Up to and with `"value":`. */
+  json: Uint8Array;
+  /** Whether the number may have a text: an enumeration, a DISPLAY-HINT. */
+  text: boolean;
+}
+
+/** Cleared when full. */
+const FRONTS = 4096;
+/** Longer OIDs are rare; keeping them would let a flood fill much memory. */
+const KEPT_OID = 256;
+
+const TEXT = Buffer.from(',"text":"');
+
+export class VarBindTexts {
+  private readonly names: Names;
+  private readonly fronts = new Map<string, Front>();
+
+  constructor(names: Names) {
+    this.names = names;
+  }
+
+  /** `all`: the varbinds that came with it. */
+  write(w: TextWriter, v: VarBind, all: readonly VarBind[]): void {
+    const { type } = v;
+    if (type === 'counter32' || type === 'gauge32' || type === 'unsigned32' || type === 'timeticks') {
+      if (!this.number(w, v)) w.bytes(this.make(v, all));
+      return;
+    }
+    const known = DecodedVarBind.known(v);
+    if (known === undefined) w.bytes(this.make(v, all));
+    else if (known.by === this) w.bytes(known.made!);
+    else {
+      const json = this.make(v, all);
+      w.bytes(json);
+      // The text of an address may follow from a varbind beside it.
+      if (this.names.object(v.oid)?.type?.tc === 'InetAddress') return;
+      known.made = json;
+      known.by = this;
+    }
+  }
+
+  /** A number with nothing, or the time it means, behind it. False where it may have another text. */
+  private number(w: TextWriter, v: VarBind): boolean {
+    let front = this.fronts.get(v.oid);
+    if (front === undefined || front.type !== v.type) {
+      front = this.front(v);
+      if (v.oid.length > KEPT_OID) return false;
+      if (this.fronts.size >= FRONTS) this.fronts.clear();
+      this.fronts.set(v.oid, front);
+    }
+    if (front.text) return false;
+    const value = v.value as number;
+    w.bytes(front.json);
+    w.integer(value);
+    if (v.type === 'timeticks') {
+      w.bytes(TEXT);
+      w.text(ticksText(value));
+      w.char(0x22);
+    }
+    w.char(0x7d);
+    return true;
+  }
+
+  private front(v: VarBind): Front {
+    const named = this.names.object(v.oid);
+    const type = v.type === 'gauge32' || v.type === 'unsigned32' ? named?.type : undefined;
+    const text = type !== undefined && (type.values !== undefined || (type.hint !== undefined && type.hint !== 'd'));
+    const head = JSON.stringify({ oid: v.oid, name: named?.name, type: v.type });
+    return { type: v.type, json: Buffer.from(`${head.slice(0, -1)},"value":`), text };
+  }
+
+  private make(v: VarBind, all: readonly VarBind[]): Uint8Array {
+    return Buffer.from(JSON.stringify(renderVarBind(this.names, v, all)));
+  }
+}
