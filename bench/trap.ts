@@ -1,65 +1,65 @@
 /**
- * CPU per v2c trap from socket to Kafka acks=all, through the fsynced spool: tidegate beside Telegraf's snmp_trap → kafka and beside the
- * floor (a bare datagram receiver and the bare Kafka client), on one broker in one run. Then the rate at which the peer loses half, what
- * the others lose there, and the latency from wire to readable in Kafka at half load.
+ * CPU per trap from socket to Kafka acks=all, through the fsynced spool, with MIB names: tidegate beside Telegraf's snmp_trap → kafka, beside
+ * snmptrapd (which has no Kafka: to a log file) and beside the floor (a bare datagram receiver and the bare Kafka client), on one broker in
+ * one run; v2c, and v3 authPriv with SHA-256 and AES-256. Then the rate at which Telegraf loses half, what the others lose there, and the
+ * latency from wire to readable in Kafka at half load. At last where tidegate's microseconds go.
  *
- *   node bench/trap.ts [--rate 8000] [--seconds 6] [--translator netsnmp|gosmi] [--only tidegate,telegraf,floor] [--linger 20ms] [--warm 6] [--threads] [--profile DIR]
+ *   node bench/trap.ts [--rate 8000] [--seconds 6] [--versions v2c,v3] [--only tidegate,telegraf,snmptrapd,floor] [--translator netsnmp|gosmi]
+ *                      [--linger 20ms] [--warm 6] [--threads] [--profile DIR] [--touch 4] [--rounds 1]
  *
- * `--threads` prints the CPU of each thread a trap; `--profile` does so too and writes CPU profiles of tidegate's processes and threads
- * into a folder. `--warm`: seconds at the rate before anything is measured.
+ * `--threads` prints the CPU of each thread a trap; `--profile` keeps the CPU profiles of tidegate's processes and threads in a folder.
+ * `--warm`: seconds at the rate before anything is measured. `--touch`: GiB of memory that are used once before the first program starts: on a
+ * virtual machine the first use of a page costs several times what every later one does, and whoever comes first would pay it for all.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KafkaLab } from '../test/lab/kafka.ts';
-import { NODE } from '../test/lab/peers.ts';
-import { freePort, Tidegate } from '../test/lab/tidegate.ts';
+import { labAvailable, NODE } from '../test/lab/peers.ts';
 import { consume } from './lib/consume.ts';
 import { cpuSeconds, memoryBytes, threadSeconds } from './lib/process.ts';
-import { type Translator, telegraf, telegrafConfig } from './lib/telegraf.ts';
+import { STAGES, stageTable, type ThreadCost } from './lib/stages.ts';
+import { type Translator, telegraf as telegrafBinary } from './lib/telegraf.ts';
+import { floor, type Setting, type Subject, snmptrapd, telegraf, tidegate, type Version } from './lib/trap-subjects.ts';
 
 const { values: args } = parseArgs({
   options: {
     rate: { type: 'string', default: '8000' },
     seconds: { type: 'string', default: '6' },
-    translator: { type: 'string', default: 'netsnmp' },
+    versions: { type: 'string', default: 'v2c,v3' },
+    translator: { type: 'string', default: 'gosmi' },
     linger: { type: 'string' },
     profile: { type: 'string' },
     threads: { type: 'boolean', default: false },
     warm: { type: 'string', default: '6' },
-    only: { type: 'string', default: 'telegraf,tidegate,floor' },
+    touch: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '1' },
+    only: { type: 'string', default: 'telegraf,snmptrapd,tidegate,floor' },
   },
 });
 const RATE = Number(args.rate);
 const COUNT = RATE * Number(args.seconds);
 const ONLY = args.only.split(',');
-/** Rates tried, in this order, until the peer loses half. */
+const SOURCES = 16;
+/** Rates tried, in this order, until Telegraf loses half. */
 const STEPS = [15_000, 20_000, 30_000, 40_000, 55_000, 75_000, 100_000];
 const STEP_SECONDS = 2;
-const here = (file: string): string => new URL(file, import.meta.url).pathname;
 const dir = mkdtempSync(join(tmpdir(), 'tidegate-bench-'));
-const lab = await KafkaLab.start({});
-const bootstrap = lab.bootstrap()[0];
-
-interface Subject {
-  name: string;
-  pid: number;
-  port: number;
-  topic: string;
-  stop: () => Promise<void>;
-}
+// Workers that were started as root write their profiles as somebody else.
+chmodSync(dir, 0o755);
 
 interface Sent {
   sent: number;
   seconds: number;
 }
 
-async function send(port: number, rate: number, count: number): Promise<Sent> {
-  const child = spawn(NODE, [here('lib/send-traps.ts'), String(port), String(rate), String(count)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+async function send(port: number, rate: number, count: number, version: Version): Promise<Sent> {
+  const script = new URL('lib/send-traps.ts', import.meta.url).pathname;
+  const argv = [script, ...[port, rate, count, SOURCES].map(String), version];
+  const child = spawn(NODE, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
   let out = '';
   child.stdout.on('data', (d) => {
     out += d;
@@ -68,17 +68,11 @@ async function send(port: number, rate: number, count: number): Promise<Sent> {
   return JSON.parse(out) as Sent;
 }
 
-/** Messages in a topic now. */
-async function messages(topic: string): Promise<number> {
-  const offsets = await lab.admin((a) => a.fetchTopicOffsets(topic));
-  return offsets.reduce((n, p) => n + Number(p.high) - Number(p.low), 0);
-}
-
-/** Waits until a topic has `wanted` messages, or stands still for some seconds. */
-async function settle(topic: string, wanted: number): Promise<number> {
+/** Waits until `wanted` have arrived, or nothing moves for some seconds. */
+async function settle(s: Subject, wanted: number): Promise<number> {
   let last = -1;
   for (let still = 0; still < 12; still++) {
-    const n = await messages(topic);
+    const n = await s.arrived();
     if (n >= wanted) return n;
     if (n !== last) still = 0;
     last = n;
@@ -88,60 +82,10 @@ async function settle(topic: string, wanted: number): Promise<number> {
 }
 
 /** Sends, waits until all that will arrive has, and tells how many that were. */
-async function through(s: Subject, rate: number, count: number): Promise<Sent & { arrived: number }> {
-  const base = await messages(s.topic);
-  const sent = await send(s.port, rate, count);
-  return { ...sent, arrived: (await settle(s.topic, base + sent.sent)) - base };
-}
-
-function gone(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => child.once('exit', () => resolve()));
-}
-
-function stopper(child: ChildProcess): () => Promise<void> {
-  return async () => {
-    child.kill();
-    await gone(child);
-  };
-}
-
-function profiled(folder: string): NodeJS.ProcessEnv {
-  mkdirSync(folder, { recursive: true });
-  // Workers that were started as root write it as somebody else.
-  chmodSync(folder, 0o1777);
-  return { ...process.env, NODE_OPTIONS: `--import=${here('lib/profile.mjs')}`, PROFILE_DIR: folder };
-}
-
-async function tidegate(): Promise<Subject> {
-  const t = await Tidegate.start({
-    env: args.profile ? profiled(resolve(args.profile)) : undefined,
-    config: {
-      collectors: { snmp_trap: { listen: ['127.0.0.1:0'], communities: [{ name: 'public' }] } },
-      admin: { listen: '127.0.0.1:0' },
-      workers: 1,
-      export: { kafka: { brokers: [bootstrap], ...(args.linger ? { linger: args.linger } : {}) } },
-    },
-  });
-  const port = Number((t.ready!.listening as { address: string }[])[0].address.split(':')[1]);
-  return { name: 'tidegate', pid: t.pid, port, topic: 'tidegate.snmp.trap.v1', stop: () => t.close() };
-}
-
-async function floor(): Promise<Subject> {
-  const child = spawn(NODE, [here('lib/floor.ts'), bootstrap, 'floor'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const port: number = await new Promise((resolve) =>
-    child.stdout.once('data', (d) => resolve(JSON.parse(String(d)).port)),
-  );
-  return { name: 'floor', pid: child.pid!, port, topic: 'floor', stop: stopper(child) };
-}
-
-async function peer(bin: string): Promise<Subject> {
-  const port = await freePort();
-  const { file, mibs } = telegrafConfig(dir, port, bootstrap, 'telegraf', args.translator as Translator);
-  const env = { ...process.env, MIBDIRS: mibs };
-  const child = spawn(bin, ['--config', file, '--quiet'], { stdio: ['ignore', 'ignore', 'inherit'], env });
-  await new Promise((r) => setTimeout(r, 3000));
-  return { name: 'telegraf', pid: child.pid!, port, topic: 'telegraf', stop: stopper(child) };
+async function through(s: Subject, version: Version, rate: number, count: number): Promise<Sent & { arrived: number }> {
+  const base = await s.arrived();
+  const sent = await send(s.port, rate, count, version);
+  return { ...sent, arrived: (await settle(s, base + sent.sent)) - base };
 }
 
 interface Result {
@@ -151,24 +95,25 @@ interface Result {
   /** Share lost at each rate really sent. */
   steps: { asked: number; rate: number; lost: number }[];
   mib: number;
+  threads: ThreadCost[];
 }
 
-async function measure(s: Subject, steps: readonly number[], until: number): Promise<Result> {
+async function measure(s: Subject, version: Version, steps: readonly number[], until: number): Promise<Result> {
   // Warm: connections, JIT, topic metadata, OIDs.
-  await through(s, RATE / 4, RATE);
-  await through(s, RATE, RATE * Number(args.warm));
+  await through(s, version, RATE / 4, RATE);
+  await through(s, version, RATE, RATE * Number(args.warm));
   const before = cpuSeconds(s.pid);
-  const threads = threadSeconds(s.pid);
-  const { sent, arrived } = await through(s, RATE, COUNT);
-  if (args.profile || args.threads)
-    for (const [name, seconds] of threadSeconds(s.pid)) {
-      const us = ((seconds - (threads.get(name) ?? 0)) * 1e6) / arrived;
-      if (us >= 0.2) console.log(`${s.name}, ${name}: ${us.toFixed(1)} µs/trap`);
-    }
+  const was = threadSeconds(s.pid);
+  const { sent, arrived } = await through(s, version, RATE, COUNT);
   const us = ((cpuSeconds(s.pid) - before) * 1e6) / Math.max(1, arrived);
-  const result: Result = { name: s.name, us, lost: sent - arrived, steps: [], mib: 0 };
+  const threads = [...threadSeconds(s.pid)].map(
+    ([name, seconds]): ThreadCost => [name, ((seconds - (was.get(name) ?? 0)) * 1e6) / Math.max(1, arrived)],
+  );
+  if (args.threads)
+    for (const [name, each] of threads) if (each >= 0.2) console.log(`${s.name}, ${name}: ${each.toFixed(1)} µs/trap`);
+  const result: Result = { name: s.name, us, lost: sent - arrived, steps: [], mib: 0, threads };
   for (const asked of steps) {
-    const t = await through(s, asked, asked * STEP_SECONDS);
+    const t = await through(s, version, asked, asked * STEP_SECONDS);
     const lost = (t.sent - t.arrived) / t.sent;
     result.steps.push({ asked, rate: Math.round(t.sent / t.seconds), lost });
     if (lost >= until) break;
@@ -178,9 +123,9 @@ async function measure(s: Subject, steps: readonly number[], until: number): Pro
 }
 
 /** From `time` of the event (the kernel's receive time) to readable by a consumer, ms. */
-async function latency(s: Subject, rate: number): Promise<number[]> {
-  const reader = await consume(bootstrap, s.topic);
-  await through(s, rate, rate * 5);
+async function latency(s: Subject, version: Version, bootstrap: string, rate: number): Promise<number[]> {
+  const reader = await consume(bootstrap, s.topic!);
+  await through(s, version, rate, rate * 5);
   await new Promise((r) => setTimeout(r, 500));
   return (await reader.stop()).sort((a, b) => a - b);
 }
@@ -191,9 +136,36 @@ function quantile(sorted: number[], q: number): string {
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-try {
-  for (const topic of ['tidegate.snmp.trap.v1', 'tidegate.system.v1', 'telegraf', 'floor'])
-    await lab.createTopic(topic, 3);
+/** Uses memory once and gives it back. */
+function touch(gib: number): void {
+  for (let i = 0; i < gib * 16; i++) pages.push(Buffer.alloc(64 * 2 ** 20, 1));
+  pages.length = 0;
+}
+const pages: Buffer[] = [];
+
+/** Where the microseconds go: one more run of tidegate alone, with the profiler in each of its threads. */
+async function stages(setting: Setting): Promise<void> {
+  const folder = args.profile
+    ? resolve(args.profile, setting.version)
+    : join(setting.dir, `profile-${setting.version}`);
+  const s = await tidegate(setting, args.linger, folder);
+  try {
+    await through(s, setting.version, RATE / 4, RATE);
+    const was = threadSeconds(s.pid);
+    const { arrived } = await through(s, setting.version, RATE, RATE * 16);
+    const costs = [...threadSeconds(s.pid)].map(
+      ([name, seconds]): ThreadCost => [name, ((seconds - (was.get(name) ?? 0)) * 1e6) / Math.max(1, arrived)],
+    );
+    const table = stageTable(folder, costs);
+    console.log(`tidegate, ${setting.version}, µs CPU a trap by stage (with the profiler on):`);
+    console.table(Object.fromEntries(STAGES.map((stage) => [stage, table[stage].toFixed(1)])));
+  } finally {
+    await s.stop();
+  }
+}
+
+async function compare(setting: Setting): Promise<void> {
+  const { version, lab } = setting;
   const results: Result[] = [];
   const notes: string[] = [];
   let high = [30_000];
@@ -201,10 +173,10 @@ try {
     if (!ONLY.includes(name)) return;
     const s = await make();
     try {
-      results.push(await measure(s, steps, until));
+      results.push(await measure(s, version, steps, until));
       if (name !== 'tidegate') return;
       const rate = Math.floor(RATE / 2);
-      const ms = await latency(s, rate);
+      const ms = await latency(s, version, lab.bootstrap()[0], rate);
       notes.push(
         `tidegate, wire to readable in Kafka at ${rate}/s: p50 ${quantile(ms, 0.5)} ms, p99 ${quantile(ms, 0.99)} ms, p99.9 ${quantile(ms, 0.999)} ms (${ms.length} events)`,
       );
@@ -212,29 +184,48 @@ try {
       await s.stop();
     }
   };
-  const bin = ONLY.includes('telegraf') ? telegraf() : undefined;
+  const bin = ONLY.includes('telegraf') ? telegrafBinary() : undefined;
   if (bin) {
-    await run('telegraf', () => peer(bin), STEPS, 0.5);
+    await run('telegraf', () => telegraf(setting, bin, args.translator as Translator), STEPS, 0.5);
     const { steps } = results[0];
     for (const s of steps) notes.push(`telegraf at ${s.rate}/s loses ${percent(s.lost)}`);
     high = [steps.at(-1)!.asked];
   }
-  await run('tidegate', tidegate, high, 2);
-  await run('floor', floor, high, 2);
+  if (labAvailable('snmptrapd')) await run('snmptrapd', () => snmptrapd(setting), [], 2);
+  await run('tidegate', () => tidegate(setting, args.linger), high, 2);
+  if (version === 'v2c') await run('floor', () => floor(setting), high, 2);
   console.table(
     results.map((r) => ({
-      name: r.name,
+      name: r.name === 'snmptrapd' ? 'snmptrapd, to a file' : r.name,
       [`µs CPU/trap at ${RATE}/s`]: r.us.toFixed(1),
       lost: r.lost,
-      'high rate/s': r.steps.at(-1)!.rate,
-      'lost there': percent(r.steps.at(-1)!.lost),
+      'high rate/s': r.steps.at(-1)?.rate ?? '',
+      'lost there': r.steps.length > 0 ? percent(r.steps.at(-1)!.lost) : '',
       'PSS MiB': r.mib.toFixed(0),
     })),
   );
   for (const n of notes) console.log(n);
   const us = (name: string): number => results.find((r) => r.name === name)?.us ?? Number.NaN;
-  console.log(`telegraf / tidegate: ${(us('telegraf') / us('tidegate')).toFixed(2)}`);
-  console.log(`tidegate / floor: ${(us('tidegate') / us('floor')).toFixed(2)}`);
+  const ratio = (a: string, b: string): void => {
+    const r = us(a) / us(b);
+    if (!Number.isNaN(r)) console.log(`${version}: ${a} / ${b}: ${r.toFixed(2)}`);
+  };
+  ratio('telegraf', 'tidegate');
+  ratio('snmptrapd', 'tidegate');
+  ratio('tidegate', 'floor');
+  if (ONLY.includes('tidegate')) await stages(setting);
+}
+
+touch(Number(args.touch));
+const lab = await KafkaLab.start({});
+try {
+  for (const topic of ['tidegate.snmp.trap.v1', 'tidegate.system.v1', 'telegraf-v2c', 'telegraf-v3', 'floor'])
+    await lab.createTopic(topic, 3);
+  for (let round = 0; round < Number(args.rounds); round++)
+    for (const version of args.versions.split(',') as Version[]) {
+      console.log(`\n# ${version}${version === 'v3' ? ', authPriv, SHA-256, AES-256' : ''}`);
+      await compare({ lab, dir, version, sources: SOURCES });
+    }
 } finally {
   await lab.close();
   rmSync(dir, { recursive: true, force: true });

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LAB_CACHE, REPO } from '../../test/lab/peers.ts';
+import { V3_USER } from './v3-user.ts';
 
 const VERSION = 'v1.39.3';
 
@@ -34,6 +35,15 @@ export function telegraf(): string | undefined {
 /** How Telegraf names OIDs: in its process (gosmi), or by running snmptranslate once for each OID (netsnmp, its default). */
 export type Translator = 'gosmi' | 'netsnmp';
 
+/** A folder of MIB modules found by file names without an ending, as Net-SNMP and Telegraf look for them. */
+export function mibFolder(dir: string): string {
+  const mibs = join(dir, 'mibs');
+  const source = join(REPO, 'node_modules/net-snmp/lib/mibs');
+  mkdirSync(mibs, { recursive: true });
+  for (const name of readdirSync(source)) copyFileSync(join(source, name), join(mibs, name.replace(/\.mib$/, '')));
+  return mibs;
+}
+
 /** Writes its configuration into `dir`; `mibs` is the folder of MIB modules that it needs: MIBDIRS for snmptranslate. */
 export function telegrafConfig(
   dir: string,
@@ -41,12 +51,19 @@ export function telegrafConfig(
   bootstrap: string,
   topic: string,
   translator: Translator,
+  version: 'v2c' | 'v3' = 'v2c',
 ): { file: string; mibs: string } {
-  // It drops a trap whose OIDs it cannot name: its resolver reads these modules, found by file names without an ending.
-  const mibs = join(dir, 'mibs');
-  const source = join(REPO, 'node_modules/net-snmp/lib/mibs');
-  mkdirSync(mibs, { recursive: true });
-  for (const name of readdirSync(source)) copyFileSync(join(source, name), join(mibs, name.replace(/\.mib$/, '')));
+  // It drops a trap whose OIDs it cannot name: its resolver reads these modules.
+  const mibs = mibFolder(dir);
+  const { name, authPassphrase, privPassphrase } = V3_USER;
+  const v3 = `  version = "3"
+  sec_name = "${name}"
+  sec_level = "authPriv"
+  auth_protocol = "SHA256"
+  auth_password = "${authPassphrase}"
+  priv_protocol = "AES256"
+  priv_password = "${privPassphrase}"
+`;
   const file = join(dir, 'telegraf.conf');
   writeFileSync(
     file,
@@ -60,7 +77,7 @@ export function telegrafConfig(
 [[inputs.snmp_trap]]
   service_address = "udp://127.0.0.1:${port}"
   path = ["${mibs}"]
-[[outputs.kafka]]
+${version === 'v3' ? v3 : ''}[[outputs.kafka]]
   brokers = ["${bootstrap}"]
   topic = "${topic}"
   required_acks = -1
