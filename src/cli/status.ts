@@ -7,6 +7,7 @@ import type { MibStatus } from '../process/mibs.ts';
 import type { HistogramSummary } from '../telemetry/quantiles.ts';
 import { adminSocket, type CliContext, type CommonOptions, notRunning, print } from './context.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
+import { collectorLines } from './status-collectors.ts';
 
 export function statusVerb(ctx: CliContext): Command {
   return new Command('status')
@@ -60,7 +61,8 @@ function statusText(s: StatusView): string {
     );
     for (const r of w.hard) lines.push(`     HARD ${r}`);
     for (const r of w.soft) lines.push(`     soft ${r}`);
-    for (const [name, c] of Object.entries(w.collectors)) lines.push(`     ${name.padEnd(10)} ${summary(c)}`);
+    for (const [name, c] of Object.entries(w.collectors))
+      lines.push(...collectorLines(name, c).map((l, i) => `     ${(i === 0 ? name : '').padEnd(10)} ${l}`));
     for (const e of w.exporters) {
       lines.push(
         `     → ${e.exporter.padEnd(8)} ${e.up ? 'up' : 'DOWN'}  acked ${e.acked}  retried ${e.retried}  quarantined ${e.quarantined}${e.skipped ? `  skipped ${e.skipped}` : ''}`,
@@ -86,18 +88,6 @@ function statusText(s: StatusView): string {
   lines.push('', lbText(s.lb), '', 'COUNTERS');
   for (const [name, value] of Object.entries(s.counters)) if (value) lines.push(`  ${name.padEnd(70)} ${value}`);
   return lines.join('\n');
-}
-
-function summary(c: Record<string, unknown>): string {
-  return Object.entries(c)
-    .map(([k, v]) =>
-      Array.isArray(v)
-        ? `${k} ${v.length}`
-        : typeof v === 'object' && v !== null
-          ? `${k} ${JSON.stringify(v)}`
-          : `${k} ${v}`,
-    )
-    .join('  ');
 }
 
 /** The announcement for people. */

@@ -10,13 +10,14 @@ import type { DeviceTable } from '../inventory/inventory.ts';
 import { type CodeText, REFUSAL_CODES } from '../telemetry/codes.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
 import type { Sample } from '../telemetry/registry.ts';
+import { explainTargets, gnmiTargets, targetsOf } from './explain-gnmi.ts';
 import { explainVips, type KernelFacts, type LbView } from './explain-vip.ts';
 import { hardRemedy, softRemedy } from './fixes.ts';
 import type { Listen, WorkerStatus } from './messages.ts';
 
 export interface Finding {
   /** What part of the way it concerns. */
-  at: 'device' | 'access' | 'socket' | 'kernel' | 'spool' | 'export' | 'vip' | 'process';
+  at: 'device' | 'access' | 'target' | 'socket' | 'kernel' | 'spool' | 'export' | 'vip' | 'process';
   severity: 'ok' | 'note' | 'problem';
   cause: string;
   fix?: string;
@@ -56,7 +57,11 @@ export function explain(i: ExplainInput): Explanation {
   const plain = normaliseIp(i.device.includes('|') ? i.device.slice(i.device.indexOf('|') + 1) : i.device);
   if (plain !== undefined) addresses.add(plain);
   for (const d of known) for (const [, address] of i.inventory.addressesOf(d.id)) addresses.add(address);
+  const targets = targetsOf(gnmiTargets(i.workers), i.device, new Set(known.map((d) => d.id)), addresses);
+  // A target that is asked for by its name may send traps too.
+  for (const t of targets) if (normaliseIp(t.source.address) !== undefined) addresses.add(t.source.address);
   const findings: Finding[] = [
+    ...explainTargets(targets),
     ...deviceFindings(i, known.length, addresses),
     ...refusalFindings(i, addresses),
     ...nodeFindings(i),

@@ -20,7 +20,7 @@ export const METRICS = {
   tidegate_events_total: { type: 'counter', help: 'Events written to the spool', labels: ['type'] },
   tidegate_refused_total: {
     type: 'counter',
-    help: 'What was received and not accepted, by reason code; not a loss',
+    help: 'What was received and not accepted, and for gnmi each attempt that a target did not accept, by reason code; not a loss',
     labels: ['collector', 'code'],
   },
   tidegate_lost_events_total: {

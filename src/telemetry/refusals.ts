@@ -38,8 +38,8 @@ export class Refusals {
     this.limit = limit;
   }
 
-  /** Counts one refused datagram, message or session. */
-  refuse(collector: CollectorName, network: string, source: string, code: RefusalCode, detail?: string): void {
+  /** Counts only: for what we were refused, where nobody sent anything here. */
+  count(collector: CollectorName, code: RefusalCode): void {
     const counterKey = `${collector} ${code}`;
     let counter = this.counters.get(counterKey);
     if (!counter) {
@@ -47,7 +47,12 @@ export class Refusals {
       this.counters.set(counterKey, counter);
     }
     counter.value++;
-    const key = `${network} ${source} ${counterKey}`;
+  }
+
+  /** Counts one refused datagram, message or session. */
+  refuse(collector: CollectorName, network: string, source: string, code: RefusalCode, detail?: string): void {
+    this.count(collector, code);
+    const key = `${network} ${source} ${collector} ${code}`;
     const now = this.clock.wallMs();
     if ((REFUSAL_CODES[code] as CodeText).ordinary !== true)
       this.tally.add({ network, collector, source, code, detail }, now);

@@ -1,5 +1,6 @@
 /** `explain`: every reason of a worker comes with what it means and what to do. */
 import { describe, expect, it } from 'vitest';
+import type { TargetStatus } from '../../src/collectors/gnmi/target.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { DeviceTable } from '../../src/inventory/inventory.ts';
 import { type ExplainInput, explain } from '../../src/process/explain.ts';
@@ -53,6 +54,59 @@ describe('explain', () => {
     expect(findings({}, { notRunning: [why] }).find((f) => f.cause === why)).toMatchObject({
       severity: 'problem',
       fix: expect.stringContaining('user that workers run as'),
+    });
+  });
+
+  describe('a gNMI target', () => {
+    const e = { code: 'target-credentials', detail: 'UNAUTHENTICATED: no', fix: 'correct it', at: 'then' } as const;
+    const target = (over: Partial<TargetStatus['subscriptions'][number]> = {}): TargetStatus => ({
+      name: 'pe1',
+      network: 'mgmt',
+      address: 'pe1.example:57400',
+      source: { address: '192.0.2.7', port: 57400 },
+      device: 'dev-1',
+      state: 'idle',
+      since: '2026-01-01T00:00:00Z',
+      subscriptions: [
+        { name: 'ifs', state: 'waiting', attempts: 3, messages: 0, updates: 0, shed: 0, last_error: e, ...over },
+      ],
+    });
+    const inventory = new DeviceTable([{ id: 'dev-1', name: 'PE 1', match: [{ network: 'mgmt', target: 'pe1' }] }]);
+    const of = (device: string, t = target()) =>
+      findings({ collectors: { gnmi: { targets: [t] } } }, { device, inventory });
+
+    it.each(['pe1', 'pe1.example', 'pe1.example:57400', '192.0.2.7', 'dev-1', 'PE 1'])(
+      'that is down is found by %s',
+      (d) => {
+        const all = of(d);
+        expect(all[0]).toEqual({
+          at: 'target',
+          severity: 'problem',
+          cause: expect.stringMatching(
+            /pe1 .*ifs is down since 2026-01-01T00:00:00Z: target-credentials: .*UNAUTHENTICATED: no/,
+          ),
+          fix: 'correct it',
+          count: 3,
+          last: 'then',
+        });
+        expect(all.map((f) => f.severity)).not.toContain('ok');
+      },
+    );
+
+    it('is nothing to somebody who asks for another device', () => {
+      expect(of('192.0.2.99').filter((f) => f.at === 'target')).toEqual([]);
+    });
+
+    it('that is up is no problem, and what it complained of is a note', () => {
+      expect(of('pe1', target({ state: 'synced', last_error: undefined })).map((f) => f.severity)).toEqual(['ok']);
+      expect(of('pe1', target({ state: 'synced' }))[0]).toMatchObject({ severity: 'note', at: 'target' });
+    });
+
+    it('whose first attempt runs is said', () => {
+      expect(of('pe1', target({ state: 'connecting', last_error: undefined }))[0]).toMatchObject({
+        severity: 'note',
+        cause: expect.stringMatching(/connecting/),
+      });
     });
   });
 });

@@ -14,7 +14,14 @@ import { REFUSAL_CODES, type RefusalCode } from '../../telemetry/codes.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { CollectorContext } from '../collector.ts';
 import type { GnmiConfig, GnmiSubscriptionConfig, GnmiTargetConfig } from './config.ts';
-import { TARGET_DEFAULTS, type TargetEffect, type TargetInput, TargetMachine } from './machine.ts';
+import {
+  type StreamState,
+  TARGET_DEFAULTS,
+  type TargetEffect,
+  type TargetInput,
+  TargetMachine,
+  type TargetState,
+} from './machine.ts';
 import { normalise, type Said, type StreamFacts, undecodable } from './normalise.ts';
 import { endCode } from './reasons.ts';
 
@@ -34,6 +41,30 @@ interface Stream {
   shedEvents: number;
   lastMessageMs: number;
   lastError: { code: RefusalCode; detail: string; atMs: number } | undefined;
+}
+
+/** What `status` says of one target. Times are RFC 3339. */
+export interface TargetStatus {
+  name: string;
+  network: string;
+  /** As configured; `source` is what was connected to. */
+  address: string;
+  source: { address: string; port: number };
+  /** Id of the device. */
+  device: string;
+  state: TargetState;
+  since: string;
+  subscriptions: {
+    name: string;
+    state: StreamState;
+    attempts: number;
+    messages: number;
+    updates: number;
+    shed: number;
+    last_message?: string;
+    /** Why the last attempt failed, or what the target last complained of. */
+    last_error?: { code: RefusalCode; detail: string; fix: string; at: string };
+  }[];
 }
 
 export interface TargetCounters {
@@ -223,6 +254,8 @@ export class Target {
   }
 
   private failed(s: Stream, code: RefusalCode, detail: string): void {
+    // What was shed is counted as lost; the target did not refuse anything.
+    if (code !== 'shed') this.ctx.refusals.count('gnmi', code);
     // The same fault again, attempt after attempt, is said once.
     const known = s.lastError?.code === code && s.lastError.detail === detail;
     s.lastError = { code, detail, atMs: this.ctx.clock.wallMs() };
@@ -305,7 +338,7 @@ export class Target {
     return this.device;
   }
 
-  status(): Record<string, unknown> {
+  status(): TargetStatus {
     return {
       name: this.name,
       network: this.network,

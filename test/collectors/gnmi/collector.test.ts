@@ -140,6 +140,8 @@ describe('gNMI collector against a server', () => {
     expect(stream(r).last_error).toMatchObject({ code: 'target-credentials', detail: 'UNAUTHENTICATED: who are you' });
     expect(stream(r).last_error?.fix).toContain('password');
     expect(r.logs.map((l) => l.code)).toEqual(['target-credentials']);
+    const refused = r.metrics.handle('tidegate_refused_total', { collector: 'gnmi', code: 'target-credentials' });
+    expect(refused.value).toBe(stream(r).attempts);
     const states = r.pipeline.drafts.filter((d) => d.type === 'gnmi.target.v1').map((d) => d.data);
     expect(states).toMatchObject([{ state: 'down', reason: 'target-credentials: UNAUTHENTICATED: who are you' }]);
   });
