@@ -12,11 +12,10 @@ import { encodeRouteRefresh } from '../../src/codec/bgp/route-refresh.ts';
 import { encodeEndOfRib, encodeUpdate } from '../../src/codec/bgp/update.ts';
 import { sampleSession } from '../../src/codec/bmp/describe.ts';
 import { encodeInitiation, encodePeerUp, encodeRouteMonitoring } from '../../src/codec/bmp/encode.ts';
-import { validateEvent } from '../schema.ts';
 import { readHexVector } from '../vectors/hex.ts';
 import { labAvailable } from './peers.ts';
 import { marksOf, metricsOf, portOf, SnmpLoad, seriesOf, sumOf } from './snmp-load.ts';
-import { type PrintedEvent, Tidegate } from './tidegate.ts';
+import { Tidegate } from './tidegate.ts';
 import { waitFor } from './wait.ts';
 
 const NIGHTLY = process.env.TIDEGATE_NIGHTLY === '1';
@@ -213,16 +212,8 @@ describe.skipIf(!labAvailable('ip'))('hostile input', () => {
     );
   });
 
-  async function exported(type: string): Promise<PrintedEvent[]> {
-    const done = await t.cli(['spool', 'export', '--type', type]);
-    return done.stdout
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as PrintedEvent);
-  }
-
   async function goodUpdates(): Promise<number> {
-    const events = await exported('bmp.update.v1');
+    const events = await t.spooled('bmp.update.v1');
     return events.filter((e) => (e.data.router as { name?: string }).name === 'good-router').length;
   }
 
@@ -373,11 +364,12 @@ describe.skipIf(!labAvailable('ip'))('hostile input', () => {
     expect(residentKiB(workers[0].pid) - residentBefore).toBeLessThan(128 * 1024);
     await load.answered(await load.send('inform', 5));
     expect((await t.sigterm()).code).toBe(0);
-    const events = await exported('snmp.trap.v1');
-    const ours = events.filter((e) => (e.data.source as { address: string }).address.startsWith('127.0.77.'));
+    const events = await t.spooled();
+    const traps = events.filter((e) => e.type === 'snmp.trap.v1');
+    const ours = traps.filter((e) => (e.data.source as { address: string }).address.startsWith('127.0.77.'));
     expect(marksOf(ours).size).toBe(load.last);
-    for (const type of ['snmp.trap.v1', 'bmp.update.v1', 'bmp.peer.v1', 'bgp.update.v1', 'bgp.peer.v1'])
-      for (const e of (await exported(type)).slice(0, 300)) validateEvent(e);
+    for (const type of ['bmp.update.v1', 'bmp.peer.v1', 'bgp.update.v1', 'bgp.peer.v1', 'security.v1', 'system.v1'])
+      expect(events.map((e) => e.type)).toContain(type);
     expect(await t.json(['spool', 'verify'])).toMatchObject({ torn: 0, damaged: 0 });
   });
 });

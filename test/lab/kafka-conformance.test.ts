@@ -135,7 +135,7 @@ describe.skipIf(!present).each(CLIENTS)('kafka exporter with %s', (client) => {
     const x = exporter(configOf(client, p));
     const s = x.open(shard);
     await drained(s, x);
-    const records = await lab.read(`${p}.${TRAP}`);
+    const records = await lab.records(`${p}.${TRAP}`);
     expect(records).toHaveLength(4000);
     complete(shard, records, 4);
     expect(shard.exported.alarm.sort((a, b) => a - b)).toEqual(Array.from({ length: 4000 }, (_, i) => i + 1));
@@ -183,7 +183,7 @@ describe.skipIf(!present).each(CLIENTS)('kafka exporter with %s', (client) => {
       if (!lab.broker(1).pid) await lab.broker(1).start();
     }
     await drained(s, x);
-    complete(shard, await lab.read(`${p}.${TRAP}`), 4);
+    complete(shard, await lab.records(`${p}.${TRAP}`), 4);
     expect(new Set(shard.exported.alarm).size).toBe(n);
     expect(x.progress()).toMatchObject({ up: true, problems: [], lag: expect.any(Number) });
   });
@@ -217,8 +217,8 @@ describe.skipIf(!present).each(CLIENTS)('kafka exporter with %s', (client) => {
     }
     await lab.createTopic(`${p}.bgp.update.v1`, 2);
     await drained(s, x);
-    complete(shard, await lab.read(`${p}.${TRAP}`), 3);
-    expect(firstDeliveries(await lab.read(`${p}.bgp.update.v1`))).toHaveLength(150);
+    complete(shard, await lab.records(`${p}.${TRAP}`), 3);
+    expect(firstDeliveries(await lab.records(`${p}.bgp.update.v1`))).toHaveLength(150);
     expect(x.progress().problems).toEqual([]);
   });
 
@@ -235,7 +235,7 @@ describe.skipIf(!present).each(CLIENTS)('kafka exporter with %s', (client) => {
     const x = exporter(configOf(client, p, { compression: 'none' }));
     const s = x.open(shard);
     await drained(s, x);
-    const records = await lab.read(`${p}.${TRAP}`);
+    const records = await lab.records(`${p}.${TRAP}`);
     expect(firstDeliveries(records)).toHaveLength(600);
     const lines = readFileSync(join(dir, p, 'kafka-0.jsonl'), 'utf8')
       .trim()
@@ -244,7 +244,7 @@ describe.skipIf(!present).each(CLIENTS)('kafka exporter with %s', (client) => {
     expect(JSON.parse(lines[0])).toMatchObject({ topic: `${p}.${TRAP}`, event: { id: 'big' } });
     let notices: LabRecord[] = [];
     for (let i = 0; i < 100 && notices.length === 0; i++) {
-      notices = await lab.read(`${p}.dlq.v1`);
+      notices = await lab.records(`${p}.dlq.v1`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     expect(notices).toHaveLength(1);
@@ -270,7 +270,7 @@ describe.skipIf(!present).each(CLIENTS)('kafka exporter with %s', (client) => {
       const x = exporter(configOf(client, p, { brokers: lab.bootstrap('sasl'), sasl }));
       const s = x.open(shard);
       await drained(s, x);
-      expect(await lab.read(`${p}.${TRAP}`)).toHaveLength(20);
+      expect(await lab.records(`${p}.${TRAP}`)).toHaveLength(20);
     },
   );
 

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Admin, KafkaConfig } from 'kafkajs';
 import { kafkaReader } from '../../src/export/kafka/kafkajs.ts';
+import { validateRecord } from '../schema.ts';
 import { ensureKafka } from './install-kafka.mjs';
 import { type LabCertificates, labCertificates } from './kafka-certificates.ts';
 
@@ -330,8 +331,15 @@ export class KafkaLab {
     await admin.disconnect();
   }
 
-  /** Everything in a topic from the beginning to its end now, in order within each partition. */
+  /** Everything in a topic from the beginning to its end now, in order within each partition; each is held against its schema. */
   async read(topic: string): Promise<LabRecord[]> {
+    const records = await this.records(topic);
+    for (const r of records) validateRecord(r.headers, r.value.toString('utf8'));
+    return records;
+  }
+
+  /** The same of records that are no events of ours. */
+  async records(topic: string): Promise<LabRecord[]> {
     return readTopic(this.bootstrap(), topic);
   }
 

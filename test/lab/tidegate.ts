@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { eventErrors } from '../schema.ts';
 import type { Namespace } from './netns.ts';
 import { NODE, REPO } from './peers.ts';
 import { commandLine, descendants, type ExecOptions, type ExecResult, type Exit, exec, Proc } from './proc.ts';
@@ -70,6 +71,8 @@ export class Tidegate {
   readonly logs: LogLine[] = [];
   /** Every event printed on stdout, in order. */
   readonly events: PrintedEvent[] = [];
+  /** What is wrong with events that do not fit their schema; `waitEvents`, `spooled` and `close` throw for the first. */
+  private readonly unsound: string[] = [];
   private readonly options: TidegateOptions;
   private readonly ownDir: boolean;
 
@@ -110,10 +113,21 @@ export class Tidegate {
 
   private onStdout(line: string): void {
     try {
-      this.events.push(JSON.parse(line) as PrintedEvent);
+      this.events.push(this.judged(JSON.parse(line) as PrintedEvent));
     } catch {
       this.proc.out.push(line);
     }
+  }
+
+  /** Holds an event against its schema. Lines of other formats (onap, telegraf, …) are no CloudEvents. */
+  private judged(event: PrintedEvent): PrintedEvent {
+    const found = event.specversion === undefined ? [] : eventErrors(event);
+    if (found.length > 0) this.unsound.push(`${found.join('\n')}\n${JSON.stringify(event)}`);
+    return event;
+  }
+
+  private assertSound(): void {
+    if (this.unsound.length > 0) throw new Error(`${this.unsound.length} events are unsound: ${this.unsound[0]}`);
   }
 
   private onStderr(line: string): void {
@@ -153,6 +167,7 @@ export class Tidegate {
   waitEvents(fits: (e: PrintedEvent) => boolean, count: number, options?: WaitOptions): Promise<PrintedEvent[]> {
     return waitFor(
       () => {
+        this.assertSound();
         const found = this.events.filter(fits);
         if (found.length >= count) return found;
         throw new Error(`${found.length} of ${count}`);
@@ -189,6 +204,17 @@ export class Tidegate {
     return this.json<T>(['status']);
   }
 
+  /** The events of a type (absent: of every type) in the spool, as `spool export` prints them; each is held against its schema. */
+  async spooled(type?: string): Promise<PrintedEvent[]> {
+    const only = type === undefined ? [] : ['--type', type];
+    const done = await this.cli(['spool', 'export', ...only], { allowFailure: false });
+    if (done.stderr !== '') throw new Error(done.stderr);
+    const events = done.stdout.split('\n').filter(Boolean);
+    const found = events.map((line) => this.judged(JSON.parse(line) as PrintedEvent));
+    this.assertSound();
+    return found;
+  }
+
   /** The pids of the processes under the supervisor whose command line fits: ingest workers, the speaker. */
   children(pattern: RegExp = /./): number[] {
     return descendants(this.pid).filter((pid) => pattern.test(commandLine(pid)));
@@ -217,10 +243,11 @@ export class Tidegate {
     return this.proc.kill9();
   }
 
-  /** Ends it and removes its folder, unless that was the caller's. */
+  /** Ends it and removes its folder, unless that was the caller's. Throws where an event that was seen broke its schema. */
   async close(): Promise<void> {
     if (this.proc.alive) await this.proc.stop(20_000);
     if (this.ownDir) rmSync(this.dir, { recursive: true, force: true });
+    this.assertSound();
   }
 }
 

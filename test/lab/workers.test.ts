@@ -2,7 +2,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { validateEvent } from '../schema.ts';
 import { KafkaLab } from './kafka.ts';
 import { labAvailable } from './peers.ts';
 import { markOf, marksOf, metricsOf, portOf, SnmpLoad, seriesOf, sumOf } from './snmp-load.ts';
@@ -23,15 +22,6 @@ interface Rx {
 const rxOf = (e: PrintedEvent): Rx => e.data.rx as Rx;
 
 /** Every trap in the spool, as `tidegate spool export` prints it: class by class, in order of `seq` within a worker's log. */
-async function spooled(t: Tidegate): Promise<PrintedEvent[]> {
-  const done = await t.cli(['spool', 'export', '--type', 'snmp.trap.v1']);
-  expect(done.stderr).toBe('');
-  return done.stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as PrintedEvent);
-}
-
 describe.skipIf(!labAvailable('ip'))('workers', () => {
   const cleanup: (() => unknown)[] = [];
   afterEach(async () => {
@@ -67,9 +57,8 @@ describe.skipIf(!labAvailable('ip'))('workers', () => {
       'all traps to be received',
     );
     expect((await t.sigterm()).code).toBe(0);
-    const events = await spooled(t);
+    const events = await t.spooled('snmp.trap.v1');
     expect(events).toHaveLength(2480);
-    for (const e of events.filter((_, i) => i % 40 === 0)) validateEvent(e);
 
     const one = events.filter((e) => (e.data.source as { address: string }).address === '127.0.78.1');
     expect(new Set(one.map((e) => (e.data.source as { port: number }).port)).size).toBe(1000);
@@ -122,7 +111,7 @@ describe.skipIf(!labAvailable('ip'))('workers', () => {
     await Promise.all([running, counters]);
     expect(pages).toBeGreaterThan(3);
     expect((await t.sigterm()).code).toBe(0);
-    const found = marksOf(await spooled(t));
+    const found = marksOf(await t.spooled('snmp.trap.v1'));
     const lost = [...l.traps.keys(), ...l.informs.keys()].filter((n) => !found.has(n));
     // Neither what the kernel held nor what the worker had in hand.
     expect(lost).toEqual([]);
@@ -197,7 +186,7 @@ describe.skipIf(!labAvailable('ip'))('workers', () => {
       'sixty events',
     );
     expect((await t.sigterm()).code).toBe(0);
-    expect(marksOf(await spooled(t)).size).toBe(60);
+    expect(marksOf(await t.spooled('snmp.trap.v1')).size).toBe(60);
   });
 
   it('refuse a start that cannot be right, with what to do about it', async () => {
