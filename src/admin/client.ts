@@ -2,6 +2,16 @@
 import { request } from 'node:http';
 
 export class NotRunning extends Error {}
+/** The instance is somebody else's. */
+export class NotAllowed extends Error {}
+
+function unreachable(e: NodeJS.ErrnoException, socket: string): Error {
+  if (e.code === 'ENOENT' || e.code === 'ECONNREFUSED') return new NotRunning(`no instance listens on ${socket}`);
+  if (e.code !== 'EACCES' && e.code !== 'EPERM') return e;
+  return new NotAllowed(
+    `${socket} cannot be opened as uid ${process.getuid?.()}: run this as the user the instance runs as`,
+  );
+}
 
 /** One call; resolves with the parsed answer. Throws NotRunning where nobody listens. */
 export function call(socket: string, method: 'GET' | 'POST', path: string): Promise<unknown> {
@@ -19,9 +29,7 @@ export function call(socket: string, method: 'GET' | 'POST', path: string): Prom
       res.on('error', reject);
     });
     req.on('timeout', () => req.destroy(new Error('the instance does not answer')));
-    req.on('error', (e: NodeJS.ErrnoException) =>
-      reject(e.code === 'ENOENT' || e.code === 'ECONNREFUSED' ? new NotRunning(`no instance listens on ${socket}`) : e),
-    );
+    req.on('error', (e: NodeJS.ErrnoException) => reject(unreachable(e, socket)));
     req.end();
   });
 }
@@ -49,9 +57,7 @@ export function follow(
       req.destroy();
       resolve();
     };
-    req.on('error', (e: NodeJS.ErrnoException) =>
-      reject(e.code === 'ENOENT' || e.code === 'ECONNREFUSED' ? new NotRunning(`no instance listens on ${socket}`) : e),
-    );
+    req.on('error', (e: NodeJS.ErrnoException) => reject(unreachable(e, socket)));
     req.end();
   });
   return { stop: () => stop(), ended };

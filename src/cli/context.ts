@@ -1,6 +1,6 @@
 /** What every verb shares: output, configuration, the way to a running instance, exit codes. */
-import { isAbsolute, join, relative, resolve } from 'node:path';
-import { NotRunning } from '../admin/client.ts';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { call, NotAllowed, NotRunning } from '../admin/client.ts';
 import { type Loaded, loadConfig, loadLocation } from '../config/load.ts';
 import { formatProblem } from '../config/yaml.ts';
 
@@ -62,6 +62,25 @@ export function adminSocket(ctx: CliContext, o: CommonOptions): string {
   return relative(process.cwd(), path) || socket;
 }
 
+/** Asks the running instance; where only its speaker runs here, or only that may be asked, the speaker. Ends with advice where nobody answers. */
+export async function callInstance(
+  ctx: CliContext,
+  o: CommonOptions,
+  method: 'GET' | 'POST',
+  path: string,
+): Promise<unknown> {
+  const socket = adminSocket(ctx, o);
+  try {
+    return await call(socket, method, path);
+  } catch (e) {
+    if (!(e instanceof NotRunning) && !(e instanceof NotAllowed))
+      throw new CliError((e as Error).message, EXIT.failure);
+    const speaker = join(dirname(socket), `speaker-${basename(socket)}`);
+    // What is said of the first door is what helps.
+    return await call(speaker, method, path).catch(() => notRunning(e));
+  }
+}
+
 /** Turns "nobody listens" into advice. */
 export function notRunning(e: unknown): never {
   if (e instanceof NotRunning)
@@ -69,6 +88,7 @@ export function notRunning(e: unknown): never {
       `${e.message}. Start it with \`npm start\`, or name its configuration with -c FILE (or its folder with --data-dir DIR)`,
       EXIT.failure,
     );
+  if (e instanceof NotAllowed) throw new CliError(e.message, EXIT.failure);
   throw e;
 }
 

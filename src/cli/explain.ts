@@ -1,7 +1,6 @@
 import { Command } from 'commander';
-import { call } from '../admin/client.ts';
 import type { Explanation } from '../process/explain.ts';
-import { adminSocket, type CliContext, type CommonOptions, notRunning, print } from './context.ts';
+import { type CliContext, type CommonOptions, callInstance, print } from './context.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
 
 export function explainVerb(ctx: CliContext): Command {
@@ -12,11 +11,12 @@ export function explainVerb(ctx: CliContext): Command {
     .addOption(dataDirOption())
     .addOption(outputOption())
     .action(async (device: string, o: CommonOptions) => {
-      const value = (await call(
-        adminSocket(ctx, o),
+      const value = (await callInstance(
+        ctx,
+        o,
         'GET',
         `/api/v1/explain?device=${encodeURIComponent(device)}`,
-      ).catch(notRunning)) as Explanation;
+      )) as Explanation;
       print(ctx, o, value, () => explanationText(value));
     });
 }

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
-import { call } from '../admin/client.ts';
-import { adminSocket, type CliContext, type CommonOptions, notRunning, print } from './context.ts';
+import { type CliContext, type CommonOptions, callInstance, print } from './context.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
 import { lbText } from './status.ts';
 
@@ -10,7 +9,7 @@ export function lbVerb(ctx: CliContext): Command {
     c.addOption(configOption()).addOption(dataDirOption()).addOption(outputOption());
   common(lb.command('status').description('grade, reasons, peers, and what each peer was really sent')).action(
     async (o: CommonOptions) => {
-      const value = await call(adminSocket(ctx, o), 'GET', '/api/v1/lb').catch(notRunning);
+      const value = await callInstance(ctx, o, 'GET', '/api/v1/lb');
       print(ctx, o, value, () => lbText(value as Record<string, unknown>));
     },
   );
@@ -24,7 +23,7 @@ export function lbVerb(ctx: CliContext): Command {
             : 'announce fully again',
         ),
     ).action(async (o: CommonOptions) => {
-      const value = await call(adminSocket(ctx, o), 'POST', `/api/v1/lb/${verb}`).catch(notRunning);
+      const value = await callInstance(ctx, o, 'POST', `/api/v1/lb/${verb}`);
       print(ctx, o, value, () =>
         verb === 'drain' ? 'draining: announced worse; `tidegate lb status` follows it' : 'no longer draining',
       );

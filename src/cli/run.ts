@@ -48,6 +48,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         inventory,
         alarms,
         cores: availableParallelism(),
+        memoryLimit: process.constrainedMemory(),
         print: (text, onDrain) => {
           if (nobodyReads) return true;
           if (process.stdout.write(text)) return true;

@@ -1,11 +1,10 @@
 import { Command } from 'commander';
-import { call } from '../admin/client.ts';
 import { formatSize } from '../core/units.ts';
 import { type FunnelRow, funnelText } from '../process/funnel.ts';
 import type { WorkerStatus } from '../process/messages.ts';
 import type { MibStatus } from '../process/mibs.ts';
 import type { HistogramSummary } from '../telemetry/quantiles.ts';
-import { adminSocket, type CliContext, type CommonOptions, notRunning, print } from './context.ts';
+import { type CliContext, type CommonOptions, callInstance, print } from './context.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
 import { collectorLines } from './status-collectors.ts';
 
@@ -16,7 +15,7 @@ export function statusVerb(ctx: CliContext): Command {
     .addOption(dataDirOption())
     .addOption(outputOption())
     .action(async (o: CommonOptions) => {
-      const value = (await call(adminSocket(ctx, o), 'GET', '/api/v1/status').catch(notRunning)) as StatusView;
+      const value = (await callInstance(ctx, o, 'GET', '/api/v1/status')) as StatusView;
       print(ctx, o, value, () => statusText(value));
     });
 }

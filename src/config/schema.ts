@@ -25,7 +25,11 @@ export const configSchema = z.strictObject({
   ),
   data_dir: z.string().min(1).default('./data'),
   workers: z.union([z.literal('auto'), z.number().int().min(1).max(64)]).default('auto'),
-  user: z.string().min(1).default('tidegate'),
+  user: z
+    .string()
+    .min(1)
+    .default('tidegate')
+    .meta({ description: 'whom workers become when started as root: a name, or `UID` or `UID:GID` in quotes' }),
   networks: z.record(name, z.strictObject({ device: z.string().min(1).max(15).optional() })).default({}),
   inventory: z.strictObject({ file: z.string().min(1) }).optional(),
   mibs: z

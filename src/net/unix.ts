@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { chownSync, lstatSync, unlinkSync } from 'node:fs';
+import { chownSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { errorText } from './problem.ts';
 
@@ -46,7 +46,8 @@ export async function listenUnix(
       server.removeListener('error', failed);
       server.on('error', () => {});
       try {
-        if (gid !== undefined) chownSync(path, -1, gid);
+        // In a folder with the set-group-ID bit it belongs to the group already.
+        if (gid !== undefined && statSync(path).gid !== gid) chownSync(path, -1, gid);
       } catch (error) {
         server.close();
         resolve(unixProblem(path, error));

@@ -28,6 +28,8 @@ export interface Finding {
 
 export interface ExplainInput {
   device: string;
+  /** What runs here. */
+  role: 'all' | 'ingest' | 'speaker';
   config: Config;
   inventory: DeviceTable;
   refusals: Refusal[];
@@ -120,7 +122,15 @@ function nodeFindings(i: ExplainInput): Finding[] {
       cause: `${name} does not answer`,
       fix: 'it is restarted when it stays silent; see the log for why',
     });
-  if (i.listens.length === 0)
+  if (i.role === 'speaker')
+    out.push({
+      at: 'process',
+      severity: 'note',
+      cause:
+        'only the speaker runs here: what is received, refused, spooled and exported is known to the instance with --role ingest',
+      fix: 'ask there',
+    });
+  else if (i.listens.length === 0)
     out.push({
       at: 'socket',
       severity: 'problem',
@@ -140,6 +150,13 @@ function nodeFindings(i: ExplainInput): Finding[] {
       const { at, fix } = hardRemedy(reason, context);
       out.push({ at, severity: 'problem', cause: `worker ${w.index}: ${reason}`, fix });
     }
+    if (w.lease !== undefined && i.config.lb.vips.length > 0)
+      out.push({
+        at: 'vip',
+        severity: 'problem',
+        cause: `worker ${w.index} cannot renew its lease on the VIPs: ${w.lease}`,
+        fix: 'start the speaker (`--role speaker`) on the same data_dir, with the same `user:`; its log says why it does not run',
+      });
     for (const reason of w.soft) {
       const { at, meaning, fix } = softRemedy(reason);
       const cause = `worker ${w.index}: ${reason}${meaning === undefined ? '' : `: ${meaning}`}`;

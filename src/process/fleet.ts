@@ -15,21 +15,13 @@ import { listLogs } from '../spool/generations.ts';
 import type { SpoolUsage } from '../spool/types.ts';
 import type { Registry } from '../telemetry/registry.ts';
 import type { Asker, Gathered } from './ask.ts';
+import { autoWorkers } from './auto-workers.ts';
 import { Child, FIRST_FD } from './child.ts';
 import type { CounterStore } from './counters.ts';
 import { hardRemedy } from './fixes.ts';
 import { planListens } from './listens.ts';
 import type { MeaningSource } from './meaning.ts';
-import type {
-  FromWorker,
-  Listen,
-  Question,
-  SpeakerDecision,
-  SystemEvent,
-  TappedEvent,
-  ToWorker,
-  WorkerStatus,
-} from './messages.ts';
+import type { FromWorker, Listen, Question, SystemEvent, TappedEvent, ToWorker, WorkerStatus } from './messages.ts';
 import { chownTree, type Identity } from './privileges.ts';
 import { planShards } from './shards.ts';
 import { type Opened, openAll } from './sockets.ts';
@@ -56,6 +48,8 @@ export interface FleetOptions {
   counters: CounterStore;
   asker: Asker;
   cores: number;
+  /** Bytes, as autoWorkers takes it. */
+  memoryLimit: number;
   dataDir: string;
   identity: Identity | undefined;
   speakerSocket: string;
@@ -85,8 +79,6 @@ interface Slot {
 
 export class Fleet {
   listens: Listen[] = [];
-  /** What the speaker last told a worker: all that is known of it where it runs in another container. */
-  decision: SpeakerDecision | undefined;
   /** Why the add-on is not there; undefined: it is. */
   nativeProblem: string | undefined;
   private readonly o: FleetOptions;
@@ -111,7 +103,9 @@ export class Fleet {
   async start(): Promise<string | undefined> {
     const { clock, log, identity } = this.o;
     const config = this.o.config();
-    const wanted = config.workers === 'auto' ? Math.max(1, this.o.cores - 1) : config.workers;
+    const { workers: wanted, note } =
+      config.workers === 'auto' ? autoWorkers(this.o.cores, this.o.memoryLimit) : { workers: config.workers };
+    if (note !== undefined) log.info({}, note);
     const opened = await openAll(planListens(config), wanted);
     if ('problem' in opened) return opened.problem;
     this.opened = opened;
@@ -307,7 +301,6 @@ export class Fleet {
         slot.hard = m.hard;
         slot.usage = m.usage;
         slot.drops = m.drops;
-        if (m.decision) this.decision = m.decision;
         this.o.counters.update(`worker ${index}`, m.samples);
         return;
       case 'answer':

@@ -68,6 +68,8 @@ export interface WorkerStatus {
   soft: string[];
   waiting: { spooled: number; exported: number };
   draining: string[];
+  /** Why the lease cannot be renewed with the speaker; absent: it is. */
+  lease?: string;
 }
 
 export type ToWorker =
@@ -126,7 +128,7 @@ export type FromWorker =
   | { kind: 'bound'; boot: number }
   /** Nothing is read any more: the supervisor may close the sockets. */
   | { kind: 'closed' }
-  | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: number[]; decision?: SpeakerDecision })
+  | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: number[] })
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'lines'; text: string }
   | { kind: 'tapped'; events: TappedEvent[] }
@@ -171,12 +173,29 @@ export type FromSpeakerToWorker =
   | { kind: 'decision'; decision: SpeakerDecision; clockSkew?: number }
   /** The node is drained: long-lived sessions go, one after the other. */
   | { kind: 'close-sessions'; spreadMs: number }
-  | { kind: 'event'; event: SystemEvent };
+  | { kind: 'event'; event: SystemEvent }
+  /** To an ingest instance that asked. */
+  | { kind: 'answer'; id: number; value: unknown }
+  /** To an ingest instance: somebody drained, or undrained, this node at the speaker's own door. */
+  | { kind: 'draining'; on: boolean }
+  /** To an ingest instance that leaves: nothing comes to the VIPs any more. */
+  | { kind: 'left' };
+
+/** What an ingest instance says to a speaker in another container. The first thing is `ingest`. */
+export type FromIngest =
+  | { kind: 'ingest'; draining: boolean }
+  | { kind: 'ask'; id: number }
+  | { kind: 'drain'; reason: string }
+  | { kind: 'undrain' }
+  /** The instance ends; it goes on reading until it is told `left`. */
+  | { kind: 'leave'; reason: string };
 
 export type FromSpeaker =
   | { kind: 'up' }
   | { kind: 'beat'; decision: SpeakerDecision; samples: Sample[] }
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'event'; event: SystemEvent }
+  /** An ingest instance drained, or undrained, this node. */
+  | { kind: 'draining'; on: boolean }
   | { kind: 'stopped' }
   | { kind: 'fatal'; message: string };

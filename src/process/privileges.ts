@@ -8,8 +8,15 @@ export interface Identity {
   gid: number;
 }
 
-/** `name` from /etc/passwd; undefined where there is no such user. */
+/** `name` from /etc/passwd, or `UID` or `UID:GID`, which need not stand there (gid: as there, else as uid); undefined where there is no such user. */
 export function lookUpUser(name: string): Identity | undefined {
+  const plain = /^(\d{1,9})(?::(\d{1,9}))?$/.exec(name);
+  if (plain?.[2] !== undefined) return { uid: Number(plain[1]), gid: Number(plain[2]) };
+  const found = passwd((f) => (plain === null ? f[0] === name : f[2] === name));
+  return found ?? (plain === null ? undefined : { uid: Number(name), gid: Number(name) });
+}
+
+function passwd(fits: (fields: string[]) => boolean): Identity | undefined {
   let text: string;
   try {
     text = readFileSync('/etc/passwd', 'utf8');
@@ -18,7 +25,7 @@ export function lookUpUser(name: string): Identity | undefined {
   }
   for (const line of text.split('\n')) {
     const f = line.split(':');
-    if (f[0] === name) return { uid: Number(f[2]), gid: Number(f[3]) };
+    if (fits(f)) return { uid: Number(f[2]), gid: Number(f[3]) };
   }
   return undefined;
 }

@@ -6,6 +6,7 @@ import type { Asker } from './ask.ts';
 import { Child } from './child.ts';
 import type { CounterStore } from './counters.ts';
 import type { FromSpeaker, SpeakerDecision, SystemEvent, ToSpeaker } from './messages.ts';
+import type { SpeakerSide } from './speaker-link.ts';
 
 export interface SpeakerHostOptions {
   /** As the speaker gets it. */
@@ -23,6 +24,10 @@ export interface SpeakerHostOptions {
   asker: Asker;
   /** An event for which the speaker knew no live worker. */
   onEvent(e: SystemEvent): void;
+  /** An instance in another container drained, or undrained, this node. */
+  onDraining(on: boolean): void;
+  /** It is heard for the first time: all that it needs is there. */
+  onUp(): void;
 }
 
 /** A speaker silent for so long, in milliseconds, is killed: its closed sessions are the withdraw. */
@@ -32,11 +37,15 @@ export const SPEAKER_SOCKET = 'speaker.sock';
 /** The pid of the speaker, relative to data_dir. */
 export const SPEAKER_FILE = 'speaker-children';
 
-export class SpeakerHost {
+export class SpeakerHost implements SpeakerSide {
   decision: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['the speaker has not started'] };
   private readonly o: SpeakerHostOptions;
   private readonly child: Child;
   private drainReason: string | undefined;
+  /** Why it could not run, the last time it was started. */
+  private failed: string | undefined;
+  private up = false;
+  private said = false;
 
   constructor(o: SpeakerHostOptions) {
     this.o = o;
@@ -66,7 +75,9 @@ export class SpeakerHost {
       },
       onExit: (how) => {
         o.counters.retire('speaker');
-        this.decision = { code: 503, grade: 'dead', reasons: [`the speaker ended: ${how}`] };
+        const reasons = [this.failed ?? `the speaker ended: ${how}`];
+        this.decision = { code: 503, grade: 'dead', reasons };
+        this.up = false;
       },
     });
     this.child.start();
@@ -74,6 +85,11 @@ export class SpeakerHost {
 
   get running(): boolean {
     return this.child.running;
+  }
+
+  /** Why it does not do its work; undefined: it does. */
+  get obstacle(): string | undefined {
+    return this.up ? undefined : (this.failed ?? 'the speaker is starting');
   }
 
   /** Milliseconds since it was last heard. */
@@ -121,6 +137,14 @@ export class SpeakerHost {
       case 'beat':
         this.decision = m.decision;
         this.o.counters.update('speaker', m.samples);
+        this.failed = undefined;
+        this.up = true;
+        if (!this.said) this.o.onUp();
+        this.said = true;
+        return;
+      case 'draining':
+        this.drainReason = m.on ? (this.drainReason ?? 'drain requested') : undefined;
+        this.o.onDraining(m.on);
         return;
       case 'answer':
         this.o.asker.answer(m.id, 'speaker', m.value);
@@ -129,6 +153,7 @@ export class SpeakerHost {
         this.o.onEvent(m.event);
         return;
       case 'fatal':
+        this.failed = `the speaker cannot run: ${m.message}`;
         this.o.log.error({ error: m.message }, 'the speaker cannot run');
         return;
       default:

@@ -11,6 +11,7 @@ import { createDial } from '../net/tcp.ts';
 import { listenUnix, type UnixPeer } from '../net/unix.ts';
 import { makeLogger } from '../telemetry/log.ts';
 import { Registry } from '../telemetry/registry.ts';
+import { IngestDoor } from './ingest-door.ts';
 import { LatenessMeter } from './lateness.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
 import { limitRoot } from './privileges.ts';
@@ -21,6 +22,7 @@ const BEAT_MS = 200;
 const STORE = 'addresses.json';
 
 let speaker: Speaker | undefined;
+let door: IngestDoor | undefined;
 let clockSkew: number | undefined;
 
 function send(m: FromSpeaker): void {
@@ -49,9 +51,11 @@ process.on('message', (message) => {
       return;
     case 'drain':
       speaker?.drain(m.reason);
+      door?.changed(true);
       return;
     case 'undrain':
       speaker?.undrain();
+      door?.changed(false);
       return;
     case 'reconfigure':
       void speaker?.reload(m.config.lb, m.config.cluster);
@@ -110,23 +114,28 @@ async function run(init: SpeakerInit): Promise<void> {
       onEvent: ({ ...data }) => say({ type: 'system.v1', data }),
       onCloseSessions: (spreadMs) => tell({ kind: 'close-sessions', spreadMs }),
     });
+    door = new IngestDoor(speaker, (on) => send({ kind: 'draining', on }));
     const channel = await listenUnix(
       init.socket,
       (peer) => {
         let worker: number | undefined;
-        peer.onMessage = (renewal) => {
-          if (!speaker!.renewal(renewal)) return;
-          worker = (renewal as { worker: number }).worker;
+        peer.onMessage = (message) => {
+          if (!speaker!.renewal(message)) {
+            door!.heard(peer, message);
+            return;
+          }
+          worker = (message as { worker: number }).worker;
           workers.add(peer);
         };
         peer.onClose = () => {
           workers.delete(peer);
+          door!.closed(peer);
           if (worker !== undefined) speaker!.channelClosed(worker);
         };
       },
       init.gid,
     );
-    if (!channel.ok) throw new Error(`lease channel ${init.socket}: ${channel.text}`);
+    if (!channel.ok) throw new Error(`the lease channel cannot be opened: ${channel.text}${whose(channel.code, init)}`);
     await speaker.start();
     const kept = limitRoot('speaker', native);
     if (kept !== undefined) log.warn({}, kept);
@@ -138,6 +147,7 @@ async function run(init: SpeakerInit): Promise<void> {
       const decision = speaker!.vipz();
       send({ kind: 'beat', decision, samples: registry.changes() });
       tell({ kind: 'decision', decision, clockSkew });
+      door!.tell(decision);
       systemClock.setTimeout(beat, BEAT_MS);
     };
     beat();
@@ -146,6 +156,13 @@ async function run(init: SpeakerInit): Promise<void> {
     send({ kind: 'fatal', message: (e as Error).message });
     setTimeout(() => process.exit(1), 100);
   }
+}
+
+/** Ingest connects by its group, and only a member of a group may give it a file. */
+function whose(code: string, init: SpeakerInit): string {
+  if (code !== 'EPERM' || init.gid === undefined) return '';
+  const own = process.getgroups?.().join(', ');
+  return `: it has to belong to group ${init.gid}, that of \`user: ${init.config.user}\`, and this process is only in ${own}: set \`user:\` to who runs ingest, by name or UID:GID, or start the speaker in that group`;
 }
 
 /**

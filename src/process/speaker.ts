@@ -88,7 +88,7 @@ export class Speaker {
   private readonly membership: Membership;
   private readonly drainMachine = new DrainMachine();
   private readonly timers = new Map<'lease' | 'rise' | 'drain', TimerHandle>();
-  private onDrained: (() => void) | undefined;
+  private readonly onDrained: (() => void)[] = [];
   private clockProblem: string | undefined;
   private retriedBefore = 0;
   private answersLost = 0;
@@ -204,6 +204,14 @@ export class Speaker {
     this.tickDrain();
   }
 
+  /** The same; resolves when nothing comes to the VIPs any more, at the latest after `drain.timeout`. */
+  drained(reason: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.onDrained.push(resolve);
+      this.drain(reason);
+    });
+  }
+
   undrain(): void {
     if (!this.stopped) this.onDrain({ type: 'stop' });
   }
@@ -250,12 +258,8 @@ export class Speaker {
   }
 
   private async runStop(reason: string): Promise<void> {
-    const text = `${this.o.node}: ${reason}`;
-    await new Promise<void>((resolve) => {
-      this.onDrained = resolve;
-      this.drain(`stopping: ${reason}`);
-    });
-    await this.end(text);
+    await this.drained(`stopping: ${reason}`);
+    await this.end(`${this.o.node}: ${reason}`);
   }
 
   /** Ends at once: withdrawn, NOTIFICATION with `reason`, addresses removed. For when nobody is left to wait for. */
@@ -304,7 +308,7 @@ export class Speaker {
           this.o.log.info({ from: e.from, to: e.to, reason: e.reason }, 'drain');
       }
     }
-    if (this.drainMachine.phase === 'drained') this.onDrained?.();
+    if (this.drainMachine.phase === 'drained') for (const done of this.onDrained.splice(0)) done();
   }
 
   private tickDrain(): void {

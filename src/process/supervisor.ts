@@ -43,7 +43,8 @@ import { awaitOrphans } from './orphans.ts';
 import { type Identity, limitRoot, lookUpUser } from './privileges.ts';
 import { RateMeter } from './rate.ts';
 import { SPEAKER_FILE, SPEAKER_SOCKET, SpeakerHost } from './speaker-host.ts';
-import { StartError } from './start-error.ts';
+import { SpeakerLink, type SpeakerSide } from './speaker-link.ts';
+import { StartError, unwritable } from './start-error.ts';
 import { Taps } from './tap.ts';
 
 export type Role = 'all' | 'ingest' | 'speaker';
@@ -62,6 +63,8 @@ export interface SupervisorOptions {
   inventory: InventoryEntry[];
   alarms: AlarmRule[];
   cores: number;
+  /** Of the control group, in bytes; 0: none is known. */
+  memoryLimit: number;
 }
 
 const NO_SPEAKER: SpeakerDecision = { code: 503, grade: 'dead', reasons: ['no speaker is known'] };
@@ -78,7 +81,9 @@ export class Supervisor implements Admin {
   private config: Config;
   private fleet: Fleet | undefined;
   private kernel: KernelLosses | undefined;
-  private speaker: SpeakerHost | undefined;
+  /** The speaker's process, or the way to the one in another container. */
+  private speaker: SpeakerSide | undefined;
+  private host: SpeakerHost | undefined;
   private identity: Identity | undefined;
   private inventory: InventoryEntry[];
   private readonly meaning: MeaningHost;
@@ -131,13 +136,13 @@ export class Supervisor implements Admin {
         await this.meaning.first(config.mibs.paths);
         await this.startWorkers(dataDir);
       }
-      if (role !== 'ingest') this.startSpeaker(dataDir);
+      if (role === 'ingest') this.linkSpeaker();
+      else this.startSpeaker(dataDir);
       await this.openAdmin();
     } catch (e) {
       this.abandon();
-      throw e instanceof SpoolFormatError ? new StartError(e.message, 1) : e;
+      throw e instanceof SpoolFormatError ? new StartError(e.message, 1) : (unwritable(e, dataDir) ?? e);
     }
-    if (role === 'speaker') log.info({ role }, 'ready');
     if (this.fleet) this.everyForFleet(this.fleet);
   }
 
@@ -196,6 +201,7 @@ export class Supervisor implements Admin {
       counters: this.counters,
       asker: this.asker,
       cores: this.o.cores,
+      memoryLimit: this.o.memoryLimit,
       dataDir,
       identity: this.identity,
       speakerSocket: SPEAKER_SOCKET,
@@ -218,7 +224,7 @@ export class Supervisor implements Admin {
   }
 
   private startSpeaker(dataDir: string): void {
-    this.speaker = new SpeakerHost({
+    this.host = new SpeakerHost({
       ...this.o,
       config: () => forChildren(this.config),
       dataDir,
@@ -228,6 +234,20 @@ export class Supervisor implements Admin {
       counters: this.counters,
       asker: this.asker,
       onEvent: (e) => this.fleet?.say(e),
+      onDraining: (on) => this.setDraining(on),
+      onUp: () => {
+        if (this.o.role === 'speaker') this.o.log.info({ role: 'speaker', admin: this.adminAddress }, 'ready');
+      },
+    });
+    this.speaker = this.host;
+  }
+
+  private linkSpeaker(): void {
+    const { clock, log } = this.o;
+    this.speaker = new SpeakerLink({
+      ...{ socket: SPEAKER_SOCKET, clock, log, asker: this.asker },
+      draining: () => this.draining,
+      onDraining: (on) => this.setDraining(on),
     });
   }
 
@@ -280,17 +300,17 @@ export class Supervisor implements Admin {
 
   livez(): string[] {
     const frozen = this.fleet?.frozen() ?? [];
-    return this.speaker && this.speaker.silentFor > 5000 ? [...frozen, 'the speaker is silent'] : frozen;
+    return this.host && this.host.silentFor > 5000 ? [...frozen, 'the speaker is silent'] : frozen;
   }
 
   readyz(): string[] {
     const reasons = this.fleet?.obstacles(this.config.lb.lease.timeout) ?? [];
-    if (this.o.role === 'speaker' && !this.speaker?.running) reasons.push('the speaker does not run');
+    if (this.o.role === 'speaker' && this.host?.obstacle !== undefined) reasons.push(this.host.obstacle);
     return reasons;
   }
 
   vipz(): SpeakerDecision {
-    return this.speaker?.decision ?? this.fleet?.decision ?? NO_SPEAKER;
+    return this.speaker?.decision ?? NO_SPEAKER;
   }
 
   metrics(): Promise<string> {
@@ -358,6 +378,7 @@ export class Supervisor implements Admin {
     ]);
     return explain({
       device,
+      role: this.o.role,
       config: this.config,
       inventory: this.table,
       refusals: (refusals.answers as RefusalAnswer[]).flatMap((a) => a.refusals),
@@ -382,19 +403,22 @@ export class Supervisor implements Admin {
   // ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async drain(who: string): Promise<unknown> {
-    this.draining = true;
+    this.setDraining(true);
     this.speaker?.drain('drain requested');
-    this.fleet?.tellAll({ kind: 'draining', on: true });
     this.fleet?.say({ type: 'audit.v1', data: { action: 'lb.drain', who, result: 'accepted' } });
     return { draining: true };
   }
 
   async undrain(who: string): Promise<unknown> {
-    this.draining = false;
+    this.setDraining(false);
     this.speaker?.undrain();
-    this.fleet?.tellAll({ kind: 'draining', on: false });
     this.fleet?.say({ type: 'audit.v1', data: { action: 'lb.undrain', who, result: 'accepted' } });
     return { draining: false };
+  }
+
+  private setDraining(on: boolean): void {
+    this.draining = on;
+    this.fleet?.tellAll({ kind: 'draining', on });
   }
 
   /** A new inventory; the workers take it over without a pause. */
@@ -422,7 +446,7 @@ export class Supervisor implements Admin {
     this.reloadMibs();
   }
 
-  /** The speaker is another container: the lease tells it first to announce worse, then to withdraw, while the workers still read. */
+  /** A speaker in another container that cannot be asked: the lease tells it first to announce worse, then to withdraw, while the workers still read. */
   private async letSpeakerWithdraw(): Promise<void> {
     const { linger } = this.config.lb.drain;
     const wait = (): Promise<void> =>
@@ -451,6 +475,7 @@ export class Supervisor implements Admin {
     const started = clock.nowMs();
     const clean = (await this.fleet?.stop(exporters.flush_timeout)) ?? true;
     for (const close of this.closers) await close();
+    this.speaker?.abandon();
     this.release();
     log.info({ took_ms: Math.round(clock.nowMs() - started), clean }, 'stopped');
     this.finish(clean ? 0 : 1);

@@ -35,16 +35,7 @@ import { HealthMeter } from './health.ts';
 import { LeaseChannel } from './lease-channel.ts';
 import { Manifests } from './manifests.ts';
 import { makeMeaning } from './meaning.ts';
-import type {
-  FromWorker,
-  Question,
-  Renewal,
-  SpeakerDecision,
-  SystemEvent,
-  ToWorker,
-  WorkerInit,
-  WorkerStatus,
-} from './messages.ts';
+import type { FromWorker, Question, Renewal, SystemEvent, ToWorker, WorkerInit, WorkerStatus } from './messages.ts';
 import { dropTo } from './privileges.ts';
 import { SecurityStream } from './security.ts';
 import { TapPump } from './tap-pump.ts';
@@ -77,8 +68,6 @@ export class Worker {
   /** Resolves when `stop` has done its work. */
   readonly stopped: Promise<void>;
   private finish: () => void = () => {};
-  /** The speaker's last word on this node. */
-  private decision: SpeakerDecision | undefined;
   private opened = false;
   private readonly early: ToWorker[] = [];
   private counter = 0;
@@ -234,13 +223,12 @@ export class Worker {
       quota: this.quota,
       exporters: () => this.exports.progress,
     });
-    this.lease = new LeaseChannel(init.speakerSocket, clock, (m) => {
-      if (m.kind === 'event') this.say(m.event);
-      else if (m.kind === 'close-sessions') this.collectors.closeSessions(m.spreadMs);
-      else {
-        this.decision = m.decision;
-        this.collectors.clockSkew(m.clockSkew);
-      }
+    this.lease = new LeaseChannel(init.speakerSocket, clock, {
+      said: (m) => {
+        if (m.kind === 'event') this.say(m.event);
+        else if (m.kind === 'close-sessions') this.collectors.closeSessions(m.spreadMs);
+        else if (m.kind === 'decision') this.collectors.clockSkew(m.clockSkew);
+      },
     });
     this.opened = true;
     for (const m of this.early.splice(0)) this.handle(m);
@@ -306,7 +294,6 @@ export class Worker {
           samples: this.registry.changes(),
           usage,
           drops: this.collectors.drops(),
-          decision: this.decision,
         },
         () => {
           this.reported = true;
@@ -455,6 +442,7 @@ export class Worker {
       soft,
       waiting: this.pipeline.waiting(),
       draining: this.exports.olderShards,
+      lease: this.lease.problem,
     };
     return status;
   }

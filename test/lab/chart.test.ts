@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { autoWorkers } from '../../src/process/auto-workers.ts';
 import { labAvailable, labBin, REPO } from './peers.ts';
 import { exec } from './proc.ts';
 import { tidegateCli } from './tidegate.ts';
@@ -21,6 +22,7 @@ interface SecurityContext {
   readOnlyRootFilesystem?: boolean;
   runAsNonRoot?: boolean;
   runAsUser?: number;
+  runAsGroup?: number;
   fsGroup?: number;
   capabilities?: { add?: string[]; drop?: string[] };
   seccompProfile?: { type: string };
@@ -34,6 +36,7 @@ interface Container {
   livenessProbe?: { httpGet: { path: string } };
   readinessProbe?: { httpGet: { path: string } };
   lifecycle?: { preStop: { exec: { command: string[] } } };
+  resources?: { limits: Record<string, string> };
   securityContext: SecurityContext;
   volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[];
 }
@@ -226,6 +229,10 @@ describe.skipIf(!labAvailable('helm'))('chart', () => {
       const [ingest, speaker] = spec.containers;
       isRestricted(ingest.securityContext);
       expect(ingest.securityContext.runAsUser).toBe(spec.securityContext.fsGroup);
+      // The speaker gives its socket to the group in `user`, and only a member may.
+      const user = `${ingest.securityContext.runAsUser}:${ingest.securityContext.runAsGroup}`;
+      expect(parse(of(name).find((m) => m.kind === 'ConfigMap')!.data!['tidegate.yaml'])).toMatchObject({ user });
+      expect(speaker.securityContext.runAsGroup).toBe(ingest.securityContext.runAsGroup);
       expect(ingest.args).toEqual(expect.arrayContaining(['--role', 'ingest']));
       expect(speaker.args).toEqual(expect.arrayContaining(['--role', 'speaker']));
       expect(speaker.securityContext).toMatchObject({ runAsUser: 0, allowPrivilegeEscalation: false });
@@ -256,6 +263,33 @@ describe.skipIf(!labAvailable('helm'))('chart', () => {
       (c) => c.securityContext.capabilities?.add ?? [],
     );
     expect(new Set(scc.allowedCapabilities as string[])).toEqual(new Set(needed));
+  });
+
+  it('workers: bounded by the memory limit, or the number that is given', async () => {
+    const workers = async (...args: string[]) => {
+      const all = await render('-f', values('host-bgp'), ...args);
+      return (parse(all.find((m) => m.kind === 'ConfigMap')!.data!['tidegate.yaml']) as { workers: unknown }).workers;
+    };
+    expect(await workers()).toBe('auto');
+    expect(await workers('--set', 'workers=3')).toBe(3);
+    await fails('-f', values('pod-default'), '--set', 'workers=0').toThrow(/workers/);
+    await fails('-f', values('pod-default'), '--set', 'config.workers=3').toThrow(/config.workers is set by the chart/);
+    // What the defaults give `auto` on the largest node fits into their own limit.
+    const { limits } = workload(of('pod-default')).spec.template!.spec.containers[0].resources!;
+    const bytes = Number(/^(\d+)Gi$/.exec(limits.memory)![1]) * 2 ** 30;
+    const { workers: most } = autoWorkers(256, bytes);
+    expect(most).toBeGreaterThanOrEqual(8);
+    expect(200 * 2 ** 20 + most * 160 * 2 ** 20).toBeLessThanOrEqual(bytes);
+  });
+
+  it('host.uid: another user than the image’s is the same everywhere', async () => {
+    const all = await render('-f', values('host-bgp'), '--set', 'host.uid=20002');
+    expect(JSON.stringify(all)).not.toContain('10001');
+    const text = all.find((m) => m.kind === 'ConfigMap')!.data!['tidegate.yaml'];
+    expect(parse(text)).toMatchObject({ user: '20002:20002' });
+    const [ingest, speaker] = workload(all).spec.template!.spec.containers;
+    expect(ingest.securityContext).toMatchObject({ runAsUser: 20002, runAsGroup: 20002 });
+    expect(speaker.securityContext).toMatchObject({ runAsUser: 0, runAsGroup: 20002 });
   });
 
   it('refuses values it does not know', async () => {

@@ -10,6 +10,7 @@ function findings(worker: Partial<WorkerStatus>, over: Partial<ExplainInput> = {
   const spec = { address: '127.0.0.1', port: 1162, network: 'default' };
   return explain({
     device: '192.0.2.1',
+    role: 'all',
     config: { lb: { vips: [] } } as unknown as Config,
     inventory: new DeviceTable([]),
     refusals: [],

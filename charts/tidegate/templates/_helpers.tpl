@@ -42,12 +42,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* The configuration file: what the values say, and what only the chart can know. */}}
 {{- define "tidegate.config" -}}
-{{- range $key := list "data_dir" "node" "site" "user" "admin" -}}
+{{- range $key := list "data_dir" "node" "site" "user" "workers" "admin" -}}
 {{- if hasKey $.Values.config $key -}}
-{{- fail (printf "config.%s is set by the chart: use the values `site`, `admin` and `host` instead" $key) -}}
+{{- fail (printf "config.%s is set by the chart: use the values `site`, `workers`, `admin` and `host` instead" $key) -}}
 {{- end -}}
 {{- end -}}
-{{- $own := dict "site" .Values.site "node" "${TIDEGATE_NODE}" "data_dir" "/var/lib/tidegate" -}}
+{{- $own := dict "site" .Values.site "node" "${TIDEGATE_NODE}" "data_dir" "/var/lib/tidegate" "workers" .Values.workers -}}
+{{- /* A number in a values file is a float to helm. */ -}}
+{{- if not (kindIs "string" .Values.workers) }}{{ $_ := set $own "workers" (int .Values.workers) }}{{ end -}}
+{{- /* Who may renew the lease: the speaker gives its socket to this user's group. */ -}}
+{{- if eq .Values.profile "host" }}{{ $_ := set $own "user" (printf "%d:%d" (int .Values.host.uid) (int .Values.host.uid)) }}{{ end -}}
 {{- $_ := set $own "admin" (dict "listen" (printf "%s:%d" .Values.admin.address (int .Values.admin.port)) "speaker_listen" (printf "%s:%d" .Values.admin.address (int .Values.admin.speakerPort))) -}}
 {{- with .Values.admin.api -}}
 {{- if .enabled -}}
