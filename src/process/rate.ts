@@ -1,6 +1,12 @@
 /** The rate last seen, kept so that `check` can say how long an outage the spool covers. */
 import { writeFileSync } from 'node:fs';
+import { EVENT_TYPES } from '../event/types.ts';
 import type { Sample } from '../telemetry/registry.ts';
+
+/** What tidegate says of itself, as a manifest each minute, is no traffic: an idle instance keeps the rate it saw. */
+const OWN: ReadonlySet<string> = new Set(
+  EVENT_TYPES.filter((t) => t.class === 'system').map((t) => `type="${t.type}"`),
+);
 
 export const RATE_FILE = 'rate.json';
 
@@ -18,13 +24,13 @@ export class RateMeter {
   reading(nowMs: number, wallMs: number, samples: readonly Sample[]): void {
     let events = 0;
     let bytes = 0;
-    for (const [name, , value] of samples) {
-      if (name === 'tidegate_events_total') events += value;
+    for (const [name, labels, value] of samples) {
+      if (name === 'tidegate_events_total' && !OWN.has(labels)) events += value;
       if (name === 'tidegate_spool_appended_bytes_total') bytes += value;
     }
     const before = this.last;
     this.last = { at: nowMs, events, bytes };
-    // Without traffic the last rate that was one stays.
+    // Without traffic the last rate that was one stays. Where there was some, the few bytes of our own events are in it.
     if (!before || events <= before.events || nowMs <= before.at) return;
     const seconds = (nowMs - before.at) / 1000;
     const file: RateFile = {

@@ -154,9 +154,11 @@ describe('the rate last seen', () => {
     process.chdir(dir);
     try {
       const meter = new RateMeter();
-      const at = (events: number, bytes: number) =>
+      const at = (events: number, bytes: number, own = 0) =>
         [
-          ['tidegate_events_total', 'type="x"', events],
+          ['tidegate_events_total', 'type="snmp.trap.v1"', events],
+          ['tidegate_events_total', 'type="system.v1"', own],
+          ['tidegate_events_total', 'type="security.v1"', own],
           ['tidegate_spool_appended_bytes_total', '', bytes],
         ] as [string, string, number][];
       meter.reading(0, 1000, at(0, 0));
@@ -164,6 +166,9 @@ describe('the rate last seen', () => {
       const kept = JSON.parse(readFileSync(RATE_FILE, 'utf8'));
       expect(kept).toEqual({ bytes_per_second: 40_000, events_per_second: 100, at: 2000 });
       meter.reading(20_000, 3000, at(1000, 400_000));
+      expect(JSON.parse(readFileSync(RATE_FILE, 'utf8'))).toEqual(kept);
+      // An idle minute, at whose end the manifests are written.
+      meter.reading(80_000, 63_000, at(1000, 401_000, 4));
       expect(JSON.parse(readFileSync(RATE_FILE, 'utf8'))).toEqual(kept);
     } finally {
       process.chdir(before);
