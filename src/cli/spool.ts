@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { formatSize } from '../core/units.ts';
 import { EVENT_CLASSES, EVENT_TYPES } from '../event/types.ts';
 import { SpoolFormatError } from '../spool/errors.ts';
-import { exportSpool, isEventClass, listSpool, verifySpool } from '../spool/tools.ts';
+import { exportSpool, isEventClass, type LeftOut, listSpool, verifySpool } from '../spool/tools.ts';
 import { type CliContext, CliError, type CommonOptions, configOf, EXIT, print } from './context.ts';
 import { configOption, count, dataDirOption, jsonOption, outputOption } from './options.ts';
 
@@ -36,7 +36,11 @@ export function spoolVerb(ctx: CliContext, exit: (code: number) => void): Comman
       );
       if (r.damaged > 0) exit(EXIT.failure);
     });
-  common(spool.command('export').description('print the spooled events, one JSON object a line'))
+  common(
+    spool
+      .command('export')
+      .description('print the spooled events, one JSON object a line; exit 1 where records could not be read'),
+  )
     .addOption(jsonOption())
     .option('--type <type>', 'only this event type')
     .option('--class <class>', `only this class: ${EVENT_CLASSES.join(', ')}`)
@@ -49,11 +53,17 @@ export function spoolVerb(ctx: CliContext, exit: (code: number) => void): Comman
       if (o.class !== undefined && !isEventClass(o.class))
         throw new CliError(`--class ${o.class}: allowed: ${EVENT_CLASSES.join(', ')}`, EXIT.usage);
       const { config } = configOf(ctx, o.config);
+      const leftOut = (l: LeftOut): void => {
+        const what = l.records === 1 ? '1 record' : `${l.records} records`;
+        ctx.err(`damaged: ${l.path} at ${l.offset}, ${l.length} bytes: ${what} left out\n`);
+        exit(EXIT.failure);
+      };
       guarded(() => {
         for (const line of exportSpool(
           spoolDir(ctx, o),
           { type, class: o.class as never, device: o.device, limit: o.limit },
           config.node,
+          leftOut,
         ))
           ctx.out(`${line}\n`);
       });

@@ -1,13 +1,13 @@
 /** What `tidegate spool ls|verify|export` do. They only read, and may run beside a running instance. */
-import type { Buffer } from 'node:buffer';
 import { structuredJson } from '../event/envelope.ts';
-import { decodeRecord } from '../event/record.ts';
+import { decodeRecord, type EventRecord } from '../event/record.ts';
 import { EVENT_CLASSES, EVENT_TYPES, type EventClass, type EventType } from '../event/types.ts';
 import { realFs, type SpoolFs } from './fs.ts';
 import { type FoundLog, listLogs } from './generations.ts';
-import { SpoolReader } from './reader.ts';
+import { type ReaderDamage, SpoolReader } from './reader.ts';
 import { scanSegment } from './segment.ts';
 import { listSegments, probeSegment, readWhole, segmentPath, withFile } from './segment-file.ts';
+import type { Position } from './types.ts';
 
 export interface SegmentListing {
   generation: number;
@@ -125,23 +125,45 @@ export interface ExportFilter {
   limit?: number;
 }
 
-/** Each record as one structured CloudEvent (event/envelope.ts), oldest first in each log. `node` where a header does not say it. */
+/** What stands in the spool and is not among the events. */
+export interface LeftOut {
+  path: string;
+  offset: number;
+  /** Bytes stepped over; 0 where records are missing without a trace. */
+  length: number;
+  /** Records gone with it, as far as the numbering tells. */
+  records: number;
+}
+
+/**
+ * Each record as one structured CloudEvent (event/envelope.ts), oldest first in each log. `node` where a header does not say it; `onLeftOut` is
+ * told of each place that cannot be read: the others are printed all the same.
+ */
 export function* exportSpool(
   spoolDir: string,
   filter: ExportFilter = {},
   node = '',
+  onLeftOut: (l: LeftOut) => void = () => {},
   fs: SpoolFs = realFs,
 ): Generator<string> {
   let left = filter.limit ?? Number.POSITIVE_INFINITY;
   const wanted = filter.type ? EVENT_TYPES.find((t) => t.type === filter.type)!.class : filter.class;
   for (const log of listLogs(spoolDir, fs)) {
     if (wanted && log.class !== wanted) continue;
-    const reader = new SpoolReader({ dir: log.dir, fs, end: 'all' });
+    const leftOut = (at: Position, length: number, records: number): void =>
+      onLeftOut({ path: segmentPath(log.dir, at.segment), offset: at.offset, length, records });
+    const onDamage = (d: ReaderDamage): void => leftOut(d.position, d.length, d.records);
+    const reader = new SpoolReader({ dir: log.dir, fs, end: 'all', onDamage });
     try {
       for (let records = reader.read(); records.length > 0; records = reader.read()) {
         for (const r of records) {
           if (left <= 0) return;
-          const line = matching(r.payload, r.sec, r.nsec, filter, reader.node || node);
+          const record = decodeRecord(r.payload);
+          if (!record) {
+            leftOut(r.position, r.next.offset - r.position.offset, 1);
+            continue;
+          }
+          const line = matching(record, r.sec, r.nsec, filter, reader.node || node);
           if (line === undefined) continue;
           left--;
           yield line;
@@ -153,11 +175,9 @@ export function* exportSpool(
   }
 }
 
-function matching(payload: Buffer, sec: number, nsec: number, f: ExportFilter, node: string): string | undefined {
+function matching(record: EventRecord, sec: number, nsec: number, f: ExportFilter, node: string): string | undefined {
   if ((f.since !== undefined && sec < f.since) || (f.until !== undefined && sec >= f.until)) return undefined;
-  const record = decodeRecord(payload);
-  if (!record || (f.type && record.type !== f.type) || (f.device !== undefined && record.subject !== f.device))
-    return undefined;
+  if ((f.type && record.type !== f.type) || (f.device !== undefined && record.subject !== f.device)) return undefined;
   return structuredJson(record, sec, nsec, node);
 }
 

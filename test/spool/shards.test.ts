@@ -1,7 +1,9 @@
 import { Buffer } from 'node:buffer';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/core/hash.ts';
@@ -206,6 +208,27 @@ describe('tools, on a real file system', () => {
     expect(n({ device: 'r1' })).toBe(50);
     expect(n({ type: 'snmp.trap.v1', since: 1010, until: 1020 })).toBe(10);
     expect(n({ limit: 7 })).toBe(7);
+  });
+
+  test('export prints what can be read, says on stderr what cannot, and exits 1', async () => {
+    const spoolDir = await written();
+    const cli = (...words: string[]) => {
+      const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+      const argv = [main, 'spool', 'export', '--data-dir', dir, ...words];
+      return spawnSync(process.execPath, argv, { encoding: 'utf8', cwd: dir });
+    };
+    const sound = cli();
+    expect([sound.status, sound.stderr, sound.stdout.trim().split('\n').length]).toEqual([0, '', 120]);
+    const path = join(spoolDir, '1/0/alarm', segmentName(1));
+    const fd = await realFs.openWrite(path);
+    await realFs.write(fd, Buffer.from([1, 2, 3]), 0, 3, 300);
+    await realFs.close(fd);
+    const done = cli();
+    expect([done.status, done.stdout.trim().split('\n').length]).toEqual([1, 119]);
+    expect(done.stderr).toMatch(/^damaged: \S+\/1\/0\/alarm\/\S+ at \d+, \d+ bytes: 1 record left out\n$/);
+    expect(done.stderr).toContain(path);
+    // What is not asked for is not looked at.
+    expect(cli('--class', 'system')).toMatchObject({ status: 0, stderr: '' });
   });
 
   test('verify finds a changed byte and an unfinished write', async () => {
