@@ -3,7 +3,7 @@
  * which seqs a worker spooled in a boot and class, and the hash of them; every other event says its seq in `rx`. Pure but for the reading,
  * which is handed in (kafka/reader.ts).
  *
- * Memory: 12 bytes an event, in arrays by (node, worker, boot, class).
+ * Memory: 16 bytes an event, in arrays by (node, worker, boot, class).
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -25,8 +25,11 @@ export interface StreamId {
 }
 
 export interface AuditFinding extends StreamId {
-  /** missing: no topic has these seqs. changed: all are there, and not as they were spooled. */
-  kind: 'missing' | 'changed';
+  /**
+   * missing: no topic has these seqs. changed: all are there, and not as they were spooled. gap: seqs that are not there and of which no manifest
+   * speaks, though it is time: behind them stands one that is older than a manifest's minute, or their boot has ended.
+   */
+  kind: 'missing' | 'changed' | 'gap';
   /** Inclusive. */
   ranges: [number, number][];
   count: number;
@@ -40,10 +43,12 @@ export interface Unread {
 }
 
 export interface AuditReport {
-  /** Nothing is missing, and all of it was read. */
+  /** Nothing is missing, all of it was read, and there was something to judge by: a manifest. */
   clean: boolean;
   /** Where there is any, the verdict is partial: what is missing may be there. */
   unread: Unread[];
+  /** Topics of the configuration that the cluster does not have. */
+  absent: string[];
   /** Records read, repetitions included. */
   records: number;
   events: number;
@@ -51,7 +56,7 @@ export interface AuditReport {
   manifests: number;
   /** Events that no manifest speaks of (yet): of the last minute, or of a process that was killed. */
   uncovered: number;
-  /** Seqs below the highest one read that are not there and of which no manifest speaks: on their way, or missing. Audit again later. */
+  /** Seqs below the highest one read that are not there and of which no manifest speaks yet: on their way, or missing. Audit again later. */
   open: number;
   /** Events known to be in the quarantine file instead of their topic. */
   quarantined: number;
@@ -66,13 +71,19 @@ interface Rx {
   boot?: unknown;
   class?: unknown;
   seq?: unknown;
+  at?: unknown;
 }
 
-/** Seqs and CRCs of one stream, as they come; sorted when it is judged. */
+/** A manifest is written each minute; it gets another one to arrive. */
+const OPEN_SECONDS = 120;
+
+/** Seqs, CRCs and times of one stream, as they come; sorted when it is judged. */
 class Stream {
   readonly id: StreamId;
   private seqs = new Float64Array(1024);
   private crcs = new Uint32Array(1024);
+  /** Received, UTC seconds; 0: not said. */
+  private times = new Uint32Array(1024);
   private length = 0;
   readonly manifests: Manifest[] = [];
   readonly quarantined = new Set<number>();
@@ -82,24 +93,29 @@ class Stream {
     this.id = id;
   }
 
-  add(seq: number, crc: number): void {
+  add(seq: number, crc: number, at: number): void {
     if (this.length === this.seqs.length) {
       const seqs = new Float64Array(this.length * 2);
       const crcs = new Uint32Array(this.length * 2);
+      const times = new Uint32Array(this.length * 2);
       seqs.set(this.seqs);
       crcs.set(this.crcs);
+      times.set(this.times);
       this.seqs = seqs;
       this.crcs = crcs;
+      this.times = times;
     }
     this.seqs[this.length] = seq;
+    this.times[this.length] = at;
     this.crcs[this.length++] = crc;
   }
 
   /** In order of seq, each once. */
-  sorted(): { seqs: Float64Array; crcs: Uint32Array } {
+  sorted(): Sorted {
     const order = new Uint32Array(this.length).map((_, i) => i).sort((a, b) => this.seqs[a] - this.seqs[b]);
     const seqs = new Float64Array(this.length);
     const crcs = new Uint32Array(this.length);
+    const times = new Uint32Array(this.length);
     let n = 0;
     for (const i of order) {
       if (n > 0 && seqs[n - 1] === this.seqs[i]) {
@@ -107,10 +123,25 @@ class Stream {
         continue;
       }
       seqs[n] = this.seqs[i];
+      times[n] = this.times[i];
       crcs[n++] = this.crcs[i];
     }
-    return { seqs: seqs.subarray(0, n), crcs: crcs.subarray(0, n) };
+    return { seqs: seqs.subarray(0, n), crcs: crcs.subarray(0, n), times: times.subarray(0, n) };
   }
+}
+
+interface Sorted {
+  seqs: Float64Array;
+  crcs: Uint32Array;
+  times: Uint32Array;
+}
+
+/** What is known besides the records. */
+export interface AuditContext {
+  unread?: Unread[];
+  absent?: string[];
+  /** UTC milliseconds. */
+  nowMs: number;
 }
 
 export class Audit {
@@ -133,7 +164,7 @@ export class Audit {
       stream.quarantined.add(id.seq);
       return;
     }
-    stream.add(id.seq, crc32(r.value));
+    stream.add(id.seq, crc32(r.value), secondsOf(data.rx));
     if (r.type === 'system.v1' && data.kind === 'manifest') {
       const m = manifestOf(data);
       if (!m) return;
@@ -142,10 +173,11 @@ export class Audit {
     }
   }
 
-  report(unread: Unread[] = []): AuditReport {
+  report({ unread = [], absent = [], nowMs }: AuditContext): AuditReport {
     const out: AuditReport = {
       clean: true,
       unread,
+      absent,
       records: this.records,
       events: 0,
       repeated: 0,
@@ -156,9 +188,17 @@ export class Audit {
       foreign: this.foreign,
       findings: [],
     };
-    for (const s of this.streams.values()) this.judge(s, out);
+    const newest = new Map<string, number>();
+    for (const { id } of this.streams.values()) {
+      const of = `${id.node} ${id.worker}`;
+      newest.set(of, Math.max(newest.get(of) ?? 0, id.boot));
+    }
+    for (const s of this.streams.values()) {
+      const ended = newest.get(`${s.id.node} ${s.id.worker}`)! > s.id.boot;
+      this.judge(s, out, (at) => ended || (at > 0 && nowMs / 1000 - at > OPEN_SECONDS));
+    }
     out.findings.sort((a, b) => a.node.localeCompare(b.node) || a.worker - b.worker || a.boot - b.boot);
-    out.clean = out.findings.length === 0 && unread.length === 0;
+    out.clean = out.findings.length === 0 && unread.length === 0 && out.manifests > 0;
     return out;
   }
 
@@ -173,8 +213,9 @@ export class Audit {
     return s;
   }
 
-  private judge(s: Stream, out: AuditReport): void {
-    const { seqs, crcs } = s.sorted();
+  /** `due`: should a manifest speak of what was received at this time (UTC seconds)? */
+  private judge(s: Stream, out: AuditReport, due: (at: number) => boolean): void {
+    const { seqs, crcs, times } = s.sorted();
     out.events += seqs.length;
     out.repeated += s.repeated;
     let covered = 0;
@@ -203,16 +244,35 @@ export class Audit {
     out.uncovered += Math.max(0, seqs.length - covered);
     if (seqs.length === 0) return;
     const spoken = s.manifests.map((m): [number, number] => [m.first, m.last]).sort((a, b) => a[0] - b[0]);
+    const late: [number, number][] = [];
     for (const [a, b] of without(gaps(seqs, 0, seqs.length, seqs[0], seqs[seqs.length - 1]), s.quarantined)) {
-      let next = a;
-      for (const [first, last] of spoken) {
-        if (last < next || first > b) continue;
-        out.open += Math.max(0, first - next);
-        next = last + 1;
-      }
-      out.open += Math.max(0, b - next + 1);
+      const open = unspoken(a, b, spoken);
+      // What stands behind the gap was received after what is missing.
+      if (due(times[lowerBound(seqs, b + 1)])) late.push(...open);
+      else out.open += size(open);
     }
+    if (late.length > 0) out.findings.push({ ...s.id, kind: 'gap', ranges: late, count: size(late) });
   }
+}
+
+/** The parts of a..b that are in none of the ranges, which are sorted. */
+function unspoken(a: number, b: number, ranges: readonly [number, number][]): [number, number][] {
+  const out: [number, number][] = [];
+  let next = a;
+  for (const [first, last] of ranges) {
+    if (last < next || first > b) continue;
+    if (first > next) out.push([next, first - 1]);
+    next = last + 1;
+  }
+  if (next <= b) out.push([next, b]);
+  return out;
+}
+
+/** UTC seconds of `rx.at`; 0 where it is no time. */
+function secondsOf(rx: unknown): number {
+  const { at } = (rx ?? {}) as Rx;
+  const ms = typeof at === 'string' ? Date.parse(at) : Number.NaN;
+  return Number.isNaN(ms) ? 0 : Math.floor(ms / 1000);
 }
 
 function parse(value: Buffer): Record<string, unknown> | undefined {
@@ -310,18 +370,25 @@ export function formatAudit(r: AuditReport): string {
     const where = `node ${f.node}, worker ${f.worker}, boot ${f.boot}, class ${f.class}`;
     const shown = f.ranges.slice(0, 20).map(([a, b]) => (a === b ? `${a}` : `${a}-${b}`));
     const more = f.ranges.length > 20 ? ` and ${f.ranges.length - 20} more ranges` : '';
-    lines.push(
-      f.kind === 'missing'
-        ? `MISSING ${f.count} events: ${where}, seq ${shown.join(', ')}${more}`
-        : `CHANGED: ${where}, seq ${shown.join(', ')}: all are there, but not as they were spooled`,
-    );
+    const seqs = `${where}, seq ${shown.join(', ')}${more}`;
+    if (f.kind === 'missing') lines.push(`MISSING ${f.count} events: ${seqs}`);
+    else if (f.kind === 'changed') lines.push(`CHANGED: ${seqs}: all are there, but not as they were spooled`);
+    else
+      lines.push(
+        `GAP of ${f.count} events: ${seqs}: no manifest speaks of them, though it should by now: lost, or still in the spool of a node that cannot publish them`,
+      );
   }
+  if (r.absent.length > 0) lines.push(`topics that do not exist: ${r.absent.join(', ')}`);
   for (const u of r.unread)
     lines.push(`NOT READ: ${u.topic}${u.partition === undefined ? '' : ` partition ${u.partition}`}: ${u.reason}`);
   if (r.open > 0)
     lines.push(`${r.open} seqs are not there, and no manifest speaks of them yet: audit again in a minute`);
   if (r.unread.length > 0)
     lines.push('partial: of what could not be read nothing is known, and what is missing above may be there');
+  if (r.manifests === 0)
+    lines.push(
+      'nothing to judge: no manifest was read; they are in system.v1, a minute after the first event at the latest',
+    );
   lines.push(r.clean ? 'clean: nothing that a manifest speaks of is missing' : 'not clean');
   return lines.join('\n');
 }

@@ -9,7 +9,8 @@ import { ManifestBuilder } from '../../src/spool/manifest.ts';
 const BOOT = 1_700_000_000_000_000;
 
 function event(cls: EventClass, seq: number, more: object = {}, worker = 0, type = 'snmp.trap.v1'): AuditedRecord {
-  const rx = { site: 's', node: 'edge-1', worker, boot: BOOT, class: cls, seq, at: 't' };
+  const { at = 't', boot = BOOT } = more as { at?: string; boot?: number };
+  const rx = { site: 's', node: 'edge-1', worker, boot: type === 'system.v1' ? BOOT : boot, class: cls, seq, at };
   return { type, value: Buffer.from(JSON.stringify({ rx, seq, ...more })) };
 }
 
@@ -26,10 +27,12 @@ function covered(cls: EventClass, first: number, n: number, systemSeq: number): 
   return [...events, event('system', systemSeq, { kind: 'manifest', worker: 0, ...manifest }, 0, 'system.v1')];
 }
 
-function audit(records: AuditedRecord[]) {
+const NOW = Date.parse('2026-01-01T12:00:00Z');
+
+function audit(records: AuditedRecord[], absent: string[] = []) {
   const a = new Audit();
   for (const r of records) a.add(r);
-  return a.report();
+  return a.report({ nowMs: NOW, absent });
 }
 
 describe('audit', () => {
@@ -89,5 +92,49 @@ describe('audit', () => {
     records.push({ type: '', value: Buffer.from('not json') }, { type: 'x', value: Buffer.from('{"rx":{}}') });
     expect(audit(records)).toMatchObject({ clean: true, uncovered: 3, open: 2, foreign: 2 });
     expect(formatAudit(audit(records))).toContain('clean');
+  });
+
+  it('without a manifest there is nothing to judge: not clean, and it says so', () => {
+    for (const records of [[], [event('alarm', 1), event('alarm', 2)]]) {
+      const r = audit(records);
+      expect(r).toMatchObject({ clean: false, manifests: 0, findings: [] });
+      expect(formatAudit(r)).toMatch(/nothing to judge: no manifest.*\nnot clean$/);
+    }
+  });
+
+  it('a gap that no manifest speaks of is open for two minutes, and then a finding', () => {
+    const gap = (at: string) => audit([...covered('alarm', 1, 5, 1), event('alarm', 9, { at })]);
+    expect(gap('2026-01-01T11:58:30Z')).toMatchObject({ clean: true, open: 3, findings: [] });
+    const late = gap('2026-01-01T11:57:30.123456789Z');
+    expect(late).toMatchObject({ clean: false, open: 0, findings: [{ kind: 'gap', ranges: [[6, 8]], count: 3 }] });
+    expect(formatAudit(late)).toMatch(/GAP of 3 events: node edge-1, worker 0, .*class alarm, seq 6-8/);
+    // The manifest that speaks of them makes them missing, and quarantine accounts for them.
+    const known = [event('alarm', 7, {}, 0, 'dlq.v1'), event('alarm', 9, { at: '2026-01-01T11:00:00Z' })];
+    expect(audit([...covered('alarm', 1, 5, 1), ...known]).findings).toMatchObject([
+      {
+        kind: 'gap',
+        ranges: [
+          [6, 6],
+          [8, 8],
+        ],
+      },
+    ]);
+  });
+
+  it('a gap of a boot that has ended is a finding at once', () => {
+    const recent = { at: '2026-01-01T11:59:59Z' };
+    const records = [...covered('alarm', 1, 5, 1), event('alarm', 9, recent)];
+    expect(audit([...records, event('alarm', 1, { ...recent, boot: BOOT + 1 }, 1)])).toMatchObject({
+      clean: true,
+      open: 3,
+    });
+    const after = audit([...records, event('alarm', 1, { ...recent, boot: BOOT + 1 })]);
+    expect(after).toMatchObject({ clean: false, open: 0, findings: [{ kind: 'gap', boot: BOOT, count: 3 }] });
+  });
+
+  it('names topics that do not exist; that alone is no loss', () => {
+    const r = audit(covered('alarm', 1, 5, 1), ['tidegate.bmp.update.v1']);
+    expect(r).toMatchObject({ clean: true, absent: ['tidegate.bmp.update.v1'] });
+    expect(formatAudit(r)).toContain('topics that do not exist: tidegate.bmp.update.v1');
   });
 });

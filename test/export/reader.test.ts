@@ -40,7 +40,7 @@ function fetcher(): KafkaFetcher {
 it('reads what it can, once and to the end, and says what it could not', async () => {
   const got: string[] = [];
   const config = kafkaConfig.parse({ brokers: ['127.0.0.1:1'] });
-  const unread = await readTopics(
+  const { unread, absent } = await readTopics(
     config,
     ['a', 'b', 'c'],
     (r) => got.push(`${r.topic}${r.partition}@${r.offset}`),
@@ -53,7 +53,8 @@ it('reads what it can, once and to the end, and says what it could not', async (
     { topic: 'a', partition: 3, reason: expect.stringContaining('no more records') },
     { topic: 'b', reason: expect.stringContaining('ACLs Read and Describe') },
   ]);
-  const report = new Audit().report(unread);
+  expect(absent).toEqual(['c']);
+  const report = new Audit().report({ unread, absent, nowMs: 0 });
   expect(report.clean).toBe(false);
   expect(formatAudit(report)).toContain('NOT READ: a partition 1: it has no leader');
   expect(formatAudit(report)).toContain('partial:');

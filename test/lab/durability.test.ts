@@ -81,6 +81,10 @@ describe.skipIf(!labAvailable('java', 'strace'))('durability', () => {
   async function audited(t: Tidegate): Promise<void> {
     const done = await t.cli(['audit', '--kafka', '-o', 'json']);
     expect(done.stderr + done.stdout.slice(0, 2000) + done.code).toMatch(/0$/);
+    const report = JSON.parse(done.stdout) as { events: number; manifests: number; open: number };
+    expect(report).toMatchObject({ clean: true, findings: [], unread: [], open: 0 });
+    expect(report.events).toBeGreaterThan(0);
+    expect(report.manifests).toBeGreaterThan(0);
   }
 
   it(`killed as a whole at ${ROUNDS} random moments: every answered inform is in Kafka, by id`, async () => {

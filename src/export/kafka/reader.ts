@@ -2,6 +2,7 @@
  * Reads topics from their beginning to where they end when it begins: what `audit --kafka` works on. Partition by partition and without a
  * consumer group: one that cannot be read is named, and the others are read all the same.
  */
+import { systemClock } from '../../core/clock.ts';
 import type { EventType } from '../../event/types.ts';
 import { Audit, type AuditReport, type Unread } from '../audit.ts';
 import { HeartbeatAudit, type HeartbeatLoss } from '../heartbeats.ts';
@@ -28,20 +29,24 @@ const AT_ONCE = 1;
 
 /**
  * Calls `onRecord` for each record, and resolves with what could not be read. Rejects with an Error in words for the operator where the
- * cluster does not answer at all. Topics that do not exist are left out.
+ * cluster does not answer at all, and with the topics that do not exist.
  */
 export async function readTopics(
   config: KafkaConfig,
   topics: string[],
   onRecord: (r: ReadRecord) => void,
   client: KafkaFetcher = kafkaFetcher(clientOptions(config, 'reader')),
-): Promise<Unread[]> {
+): Promise<{ unread: Unread[]; absent: string[] }> {
   const unread: Unread[] = [];
+  const absent: string[] = [];
   const work: { topic: string; partition: number; broker: BrokerAddress }[] = [];
   try {
     const metadata = await client.metadata(topics);
     for (const t of metadata.topics) {
-      if (meaningOf(t.error).outcome === 'topic-missing') continue;
+      if (meaningOf(t.error).outcome === 'topic-missing') {
+        absent.push(t.name);
+        continue;
+      }
       if (t.error !== 0) unread.push({ topic: t.name, reason: reasonOf(t.error) });
       for (const p of t.partitions) {
         const broker = metadata.brokers.find((b) => b.id === p.leader);
@@ -64,7 +69,8 @@ export async function readTopics(
   } finally {
     await client.close();
   }
-  return unread.sort((a, b) => a.topic.localeCompare(b.topic) || (a.partition ?? -1) - (b.partition ?? -1));
+  unread.sort((a, b) => a.topic.localeCompare(b.topic) || (a.partition ?? -1) - (b.partition ?? -1));
+  return { unread, absent: absent.sort() };
 }
 
 /** Undefined where it was read to its end; else why not. */
@@ -119,19 +125,21 @@ function reasonOf(code: number): string {
 /** The heartbeats in the topic of notifications, as far as it can be read. */
 export async function auditHeartbeats(config: KafkaConfig): Promise<{ heartbeats: HeartbeatLoss[]; unread: Unread[] }> {
   const audit = new HeartbeatAudit();
-  const unread = await readTopics(config, [topicOf(config, 'snmp.trap.v1')], (r) => audit.add(r.type, r.value));
-  return { heartbeats: audit.report(), unread };
+  const topic = topicOf(config, 'snmp.trap.v1');
+  const { unread, absent } = await readTopics(config, [topic], (r) => audit.add(r.type, r.value));
+  const reason = 'it does not exist: `tidegate topics apply` creates it';
+  return { heartbeats: audit.report(), unread: [...unread, ...absent.map((t) => ({ topic: t, reason }))] };
 }
 
 /** The audit of everything a configuration publishes, as far as it can be read. */
-export async function auditKafka(config: KafkaConfig): Promise<AuditReport> {
+export async function auditKafka(config: KafkaConfig, nowMs: number = systemClock.wallMs()): Promise<AuditReport> {
   const audit = new Audit();
-  const unread = await readTopics(config, [...wantedTopics(config).keys()], (r) => audit.add(r));
+  const { unread, absent } = await readTopics(config, [...wantedTopics(config).keys()], (r) => audit.add(r));
   for (const [type, format] of Object.entries(config.formats))
     if (format !== 'cloudevents')
       unread.push({
         topic: topicOf(config, type as EventType),
         reason: `its events have the format ${format}, which does not say their coordinates`,
       });
-  return audit.report(unread);
+  return audit.report({ unread, absent, nowMs });
 }
