@@ -5,7 +5,7 @@ import { kafkaOf } from './kafka.ts';
 import { configOption, outputOption } from './options.ts';
 
 export function topicsVerb(ctx: CliContext, exit: (code: number) => void): Command {
-  const topics = new Command('topics').description('the topics there should be: partitions, replication');
+  const topics = new Command('topics').description('the topics there should be: partitions, replication, cleanup');
   const common = (c: Command): Command => c.addOption(configOption()).addOption(outputOption());
   const failed = (e: Error): never => {
     throw new CliError(e.message, EXIT.failure);
@@ -19,7 +19,7 @@ export function topicsVerb(ctx: CliContext, exit: (code: number) => void): Comma
   common(
     topics
       .command('apply')
-      .description('create what is missing and add partitions; nothing is deleted or made smaller'),
+      .description('create what is missing, add partitions, end compaction; nothing is deleted or made smaller'),
   ).action(async (o: CommonOptions) => {
     const applied = await applyTopics(kafkaOf(ctx, o)).catch(failed);
     print(ctx, o, applied, () => applied.map(appliedLine).join('\n'));
@@ -29,17 +29,24 @@ export function topicsVerb(ctx: CliContext, exit: (code: number) => void): Comma
 }
 
 function planLine(t: TopicPlan): string {
-  const what =
-    t.action === 'none'
-      ? `ok, ${t.partitions.have} partitions`
-      : t.action === 'create'
-        ? `create with ${t.partitions.want} partitions, replication ${t.replication.want}`
-        : `add partitions: ${t.partitions.have} → ${t.partitions.want}`;
+  const todo: string[] = [];
+  if (t.action === 'create')
+    todo.push(`create with ${t.partitions.want} partitions, replication ${t.replication.want}`);
+  else {
+    if (t.action === 'add-partitions') todo.push(`add partitions: ${t.partitions.have} → ${t.partitions.want}`);
+    for (const s of t.settings) todo.push(`set ${s.name}: ${s.have} → ${s.want}`);
+  }
+  const what = todo.length === 0 ? `ok, ${t.partitions.have} partitions` : todo.join('; ');
   return [`${t.topic}: ${what}`, ...t.notes.map((n) => `    ${n}`)].join('\n');
 }
 
 function appliedLine(t: AppliedTopic): string {
   if (t.problem !== undefined) return `${t.topic}: FAILED: ${t.problem}`;
-  const done = t.action === 'none' ? 'was there' : t.action === 'create' ? 'created' : 'partitions added';
-  return [`${t.topic}: ${done}`, ...t.notes.map((n) => `    ${n}`)].join('\n');
+  const done: string[] = [];
+  if (t.action === 'create') done.push('created');
+  else {
+    if (t.action === 'add-partitions') done.push('partitions added');
+    for (const s of t.settings) done.push(`${s.name} set to ${s.want}`);
+  }
+  return [`${t.topic}: ${done.join(', ') || 'was there'}`, ...t.notes.map((n) => `    ${n}`)].join('\n');
 }

@@ -346,6 +346,61 @@ describe.skipIf(!present)('kafka tools', () => {
     expect((await checkKafka('kafka', config)).filter((f) => f.severity === 'problem')).toEqual([]);
   });
 
+  it.each(CLIENTS)('topics end compaction, and leave the rest of a topic as it is (client: %s)', async (client) => {
+    const p = prefix();
+    const compacted = [`${p}.${TRAP}`, `${p}.bgp.update.v1`];
+    await lab.createTopic(compacted[0], 2, { 'cleanup.policy': 'compact', 'retention.ms': '86400000' });
+    await lab.createTopic(compacted[1], 1, { 'cleanup.policy': 'compact,delete' });
+    await lab.createTopic(`${p}.bmp.peer.v1`, 2, { 'cleanup.policy': 'delete' });
+    const config = configOf(client, p, { partitions: 2, replication: 2 });
+    const plan = new Map((await planTopics(config)).map((t) => [t.topic, t]));
+    const want = 'delete';
+    expect(plan.get(compacted[0])).toMatchObject({
+      action: 'set-config',
+      settings: [{ name: 'cleanup.policy', have: 'compact', want }],
+    });
+    // What cannot be done by itself says how.
+    const [note] = plan.get(compacted[0])!.notes;
+    expect(note).toMatch(/replication is 1, wanted 2: kafka-reassign-partitions\.sh .*--reassignment-json-file/);
+    const file = JSON.parse(note.slice(note.indexOf('{'))) as { partitions: { replicas: number[] }[] };
+    expect(file.partitions.map((x) => new Set(x.replicas).size)).toEqual([2, 2]);
+    expect(plan.get(compacted[1])).toMatchObject({ action: 'add-partitions', settings: [{ have: 'compact,delete' }] });
+    expect(plan.get(`${p}.bmp.peer.v1`)).toMatchObject({ action: 'none', settings: [] });
+    expect(plan.get(`${p}.system.v1`)).toMatchObject({ action: 'create', settings: [{ want }] });
+
+    expect(await checkKafka('kafka', config)).toContainEqual({
+      severity: 'note',
+      what: expect.stringMatching(`${compacted[0]}: cleanup.policy is compact: only the last event`),
+      fix: expect.stringContaining('topics apply'),
+    });
+
+    const applied = await applyTopics(config);
+    expect(applied.filter((t) => t.problem !== undefined)).toEqual([]);
+    const topics = [...compacted, `${p}.system.v1`, `${p}.bmp.peer.v1`];
+    const told = () =>
+      lab.admin(async (admin) => {
+        const resources = topics.map((name) => ({ type: 2, name }));
+        const { resources: found } = await admin.describeConfigs({ includeSynonyms: true, resources });
+        return found.map((r) => {
+          const of = (name: string) => r.configEntries.find((e) => e.configName === name)!;
+          // 1: a setting of the topic itself, not the broker's.
+          const own = (of('cleanup.policy') as unknown as { configSource: number }).configSource === 1;
+          return [of('cleanup.policy').configValue, own, of('retention.ms').configValue];
+        });
+      });
+    let now = await told();
+    for (let i = 0; i < 100 && now.some((t) => t[0] !== want); i++) now = await told();
+    expect(now).toEqual([
+      [want, true, '86400000'],
+      [want, true, '-1'],
+      [want, true, '-1'],
+      [want, true, '-1'],
+    ]);
+    let after = await planTopics(config);
+    for (let i = 0; i < 100 && after.some((t) => t.action !== 'none'); i++) after = await planTopics(config);
+    expect(after.filter((t) => t.action !== 'none' || t.settings.length > 0)).toEqual([]);
+  });
+
   it('check names a cluster that is not there', async () => {
     const found = await checkKafka('kafka', kafkaConfig.parse({ brokers: ['127.0.0.1:9'] }));
     expect(found).toMatchObject([{ severity: 'problem', fix: expect.stringContaining('export.kafka.brokers') }]);

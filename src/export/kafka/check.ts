@@ -80,6 +80,12 @@ async function look(name: string, config: KafkaConfig, admin: KafkaAdmin): Promi
       : new Map<string, Record<string, string>>();
   for (const p of comparePlan(config, metadata, settings)) {
     if (p.action === 'create') continue;
+    for (const s of p.settings)
+      out.push({
+        severity: 'note',
+        what: `export.${name}: topic ${p.topic}: ${s.name} is ${s.have}: only the last event of each key stays`,
+        fix: `\`tidegate topics apply\` sets ${s.name} to ${s.want}`,
+      });
     for (const note of p.notes)
       out.push({
         severity: note.includes('nothing can be written') ? 'problem' : 'note',

@@ -88,8 +88,12 @@ export interface TopicAnswer {
 
 /** What `topics` and `check` need besides; only the default client has it. */
 export interface KafkaAdmin extends KafkaClient {
-  createTopics(topics: { name: string; partitions: number; replication: number }[]): Promise<TopicAnswer[]>;
+  createTopics(
+    topics: { name: string; partitions: number; replication: number; settings: Record<string, string> }[],
+  ): Promise<TopicAnswer[]>;
   createPartitions(topics: { name: string; count: number }[]): Promise<TopicAnswer[]>;
+  /** Changes these settings and leaves the others as they are (IncrementalAlterConfigs, Kafka 2.3). */
+  alterTopics(topics: { name: string; settings: Record<string, string> }[]): Promise<TopicAnswer[]>;
   /** Settings of topics, by topic and name; a topic that may not be asked is left out. */
   topicSettings(topics: string[], names: string[]): Promise<Map<string, Record<string, string>>>;
 }

@@ -11,6 +11,8 @@ import {
   createTopicsV7,
   describeConfigsV3,
   describeConfigsV4,
+  incrementalAlterConfigsV0,
+  incrementalAlterConfigsV1,
   initProducerIdV2,
   initProducerIdV3,
   initProducerIdV4,
@@ -45,12 +47,15 @@ const INIT = { 2: initProducerIdV2, 3: initProducerIdV3, 4: initProducerIdV4, 5:
 const CREATE_TOPICS = { 5: createTopicsV5, 6: createTopicsV6, 7: createTopicsV7 } as const;
 const CREATE_PARTITIONS = { 2: createPartitionsV2, 3: createPartitionsV3 } as const;
 const DESCRIBE_CONFIGS = { 3: describeConfigsV3, 4: describeConfigsV4 } as const;
+const ALTER_CONFIGS = { 0: incrementalAlterConfigsV0, 1: incrementalAlterConfigsV1 } as const;
 const PRODUCE_KEY = 0;
 const CREATE_TOPICS_KEY = 19;
 const DESCRIBE_CONFIGS_KEY = 32;
 const CREATE_PARTITIONS_KEY = 37;
 const ADMIN_TIMEOUT_MS = 10_000;
+const ALTER_CONFIGS_KEY = 44;
 const TOPIC_RESOURCE = 2;
+const SET = 0;
 
 const METADATA_KEY = 3;
 const INIT_KEY = 22;
@@ -175,7 +180,7 @@ class PlatformaticClient implements KafkaAdmin {
     });
   }
 
-  async createTopics(topics: { name: string; partitions: number; replication: number }[]): Promise<TopicAnswer[]> {
+  async createTopics(topics: Parameters<KafkaAdmin['createTopics']>[0]): Promise<TopicAnswer[]> {
     return this.anywhere(CREATE_TOPICS_KEY, async (link, version) => {
       const { api } = CREATE_TOPICS[version as keyof typeof CREATE_TOPICS];
       const wanted = topics.map((t) => ({
@@ -183,7 +188,7 @@ class PlatformaticClient implements KafkaAdmin {
         numPartitions: t.partitions,
         replicationFactor: t.replication,
         assignments: [],
-        configs: [],
+        configs: Object.entries(t.settings).map(([name, value]) => ({ name, value })),
       }));
       const answer = await call(api, link.connection, wanted, ADMIN_TIMEOUT_MS, false);
       return answer.topics.map((t) => ({ name: t.name, error: t.errorCode, message: t.errorMessage ?? undefined }));
@@ -196,6 +201,23 @@ class PlatformaticClient implements KafkaAdmin {
       const wanted = topics.map((t) => ({ ...t, assignments: null }));
       const answer = await call(api, link.connection, wanted, ADMIN_TIMEOUT_MS, false);
       return answer.results.map((t) => ({ name: t.name, error: t.errorCode, message: t.errorMessage ?? undefined }));
+    });
+  }
+
+  async alterTopics(topics: Parameters<KafkaAdmin['alterTopics']>[0]): Promise<TopicAnswer[]> {
+    return this.anywhere(ALTER_CONFIGS_KEY, async (link, version) => {
+      const { api } = ALTER_CONFIGS[version as keyof typeof ALTER_CONFIGS];
+      const wanted = topics.map((t) => ({
+        resourceType: TOPIC_RESOURCE,
+        resourceName: t.name,
+        configs: Object.entries(t.settings).map(([name, value]) => ({ name, configOperation: SET, value })),
+      })) as Parameters<typeof incrementalAlterConfigsV1.createRequest>[0];
+      const answer = await call(api, link.connection, wanted, false);
+      return answer.responses.map((r) => ({
+        name: r.resourceName,
+        error: r.errorCode,
+        message: r.errorMessage ?? undefined,
+      }));
     });
   }
 
@@ -328,6 +350,7 @@ class PlatformaticClient implements KafkaAdmin {
       [CREATE_TOPICS_KEY, CREATE_TOPICS],
       [CREATE_PARTITIONS_KEY, CREATE_PARTITIONS],
       [DESCRIBE_CONFIGS_KEY, DESCRIBE_CONFIGS],
+      [ALTER_CONFIGS_KEY, ALTER_CONFIGS],
     ] as const) {
       const offered = apiKeys.find((a) => a.apiKey === key);
       if (!offered) continue;
