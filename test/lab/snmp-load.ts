@@ -71,13 +71,14 @@ export class SnmpLoad {
   private readonly sentAt = new Map<number, number>();
   private readonly ackedAt = new Map<number, number>();
   port: number;
+  /** Octets more in each notification from here on. The answer to an inform has them too, and must find room in our socket. */
+  pad: number;
   private readonly sockets: Socket[] = [];
-  private readonly options: LoadOptions;
   private next = 1;
 
   private constructor(port: number, options: LoadOptions) {
     this.port = port;
-    this.options = options;
+    this.pad = options.pad ?? 0;
   }
 
   static async open(port: number, options: LoadOptions = {}): Promise<SnmpLoad> {
@@ -126,7 +127,7 @@ export class SnmpLoad {
     const n = this.next++;
     (kind === 'trap' ? this.traps : this.informs).set(n, socket.address().address);
     if (kind === 'inform') this.sentAt.set(n, performance.now());
-    await this.put(socket, marked(n, kind === 'inform', this.options.pad));
+    await this.put(socket, marked(n, kind === 'inform', this.pad));
     return n;
   }
 
