@@ -23,7 +23,7 @@ const manifest = {
   first: 0,
   last: 9,
   count: 10,
-  hash: 'deadbeef',
+  hash: `sha256:${'0123456789abcdef'.repeat(4)}`,
 };
 
 describe('event schemas', () => {

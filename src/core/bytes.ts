@@ -1,5 +1,10 @@
 import { Buffer } from 'node:buffer';
 
+/** Octets as events say them: `0x` and lower-case digits. */
+export function octetText(b: Buffer): string {
+  return `0x${b.toString('hex')}`;
+}
+
 /**
  * A bounded cursor over received bytes, network byte order. It never throws: a read past the end sets `failed` and returns 0
  * (or an empty view), so a decoder reads a whole fixed part and asks once. `end` bounds a nested part without copying.

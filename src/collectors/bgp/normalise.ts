@@ -6,6 +6,7 @@ import {
   type OpenMessage,
   type UpdateMessage,
 } from '../../codec/bgp/index.ts';
+import { octetText } from '../../core/bytes.ts';
 import { sha256, shortHash } from '../../core/hash.ts';
 import type { DecodeError } from '../../core/result.ts';
 import type { DownFacts, NotificationFacts } from '../../protocol/bgp/machine.ts';
@@ -35,7 +36,7 @@ export interface UpdateData extends SessionFacts, UpdateFields {
   /** Ours: what the peer sent, before any policy. */
   view: 'adj-rib-in-pre';
   part?: { index: number; count: number };
-  /** The whole message as hex, where it could not be read to its end. */
+  /** The whole message, where it could not be read to its end. */
   raw?: string;
   error?: { code: string; offset: number; layer: string };
 }
@@ -78,7 +79,7 @@ function notification(n: NotificationFacts): NonNullable<PeerData['notification'
 /** An UPDATE whose parts cannot be told apart: kept as it came. */
 export function unreadable(facts: SessionFacts, e: DecodeError, bytes: Buffer): Said<UpdateData> {
   const error = { code: e.code, offset: e.offset, layer: e.layer };
-  const data: UpdateData = { ...facts, view: 'adj-rib-in-pre', raw: bytes.toString('hex'), error };
+  const data: UpdateData = { ...facts, view: 'adj-rib-in-pre', raw: octetText(bytes), error };
   return { data, contentId: sha256(`${facts.peer.asn} ${facts.peer.bgp_id}`, bytes).slice(0, 32) };
 }
 
@@ -89,7 +90,7 @@ export function update(facts: SessionFacts, u: UpdateMessage, bytes: Buffer): Sa
   const who = `${facts.peer.asn} ${facts.peer.bgp_id}`;
   return splitUpdate(fields).map((part) => {
     const data: UpdateData = { ...facts, view: 'adj-rib-in-pre', ...part };
-    if (untrusted) data.raw = bytes.toString('hex');
+    if (untrusted) data.raw = octetText(bytes);
     return { data, contentId: sha256(part.part ? `${who} ${part.part.index}` : who, bytes).slice(0, 32) };
   });
 }

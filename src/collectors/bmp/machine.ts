@@ -14,6 +14,7 @@ import { decodeBmp, isBareOpen } from '../../codec/bmp/decode.ts';
 import { MIRROR_INFO, MIRROR_PDU, mirrorInformation } from '../../codec/bmp/names.ts';
 import { peerIdentity, peerKey, type RibView, ribView } from '../../codec/bmp/peer.ts';
 import { type BmpMessage, FLAG_F, PEER_LOC_RIB, type PeerHeader, type PeerUp } from '../../codec/bmp/types.ts';
+import { octetText } from '../../core/bytes.ts';
 import { shortHash } from '../../core/hash.ts';
 import { DecodeError, isDecodeError } from '../../core/result.ts';
 import type { EventType } from '../../event/types.ts';
@@ -211,7 +212,7 @@ export class BmpMachine {
       device_time: deviceTime(m.peer.sec, m.peer.usec),
     };
     if (error) {
-      fields.raw = { sent: m.sentOpen.toString('hex'), received: m.receivedOpen.toString('hex') };
+      fields.raw = { sent: octetText(m.sentOpen), received: octetText(m.receivedOpen) };
       fields.error = errorJson(error);
       out.push({ kind: 'refuse', code: error.code, detail: `Peer Up of ${identity.address}: ${error.layer}` });
     }
@@ -258,7 +259,7 @@ export class BmpMachine {
           const fields: Record<string, unknown> = pdu ? this.mirrored(peer, m.peer, t.value) : {};
           if (t.type === MIRROR_INFO && t.value.length === 2)
             fields.information = mirrorInformation(t.value.readUInt16BE(0));
-          else if (!pdu) fields.other = { type: t.type, value: t.value.toString('hex') };
+          else if (!pdu) fields.other = { type: t.type, value: octetText(t.value) };
           this.emit('bmp.mirror.v1', peer, m.peer, fields, out);
         }
     }
@@ -267,7 +268,7 @@ export class BmpMachine {
   /** Mirrored messages may be malformed on purpose: they are always kept raw, and decoded only to say what they are. */
   private mirrored(peer: Peer, header: PeerHeader, pdu: Buffer): Record<string, unknown> {
     const m = decodeBgp(pdu, this.view(peer, header).context);
-    const fields: Record<string, unknown> = { raw: pdu.toString('hex') };
+    const fields: Record<string, unknown> = { raw: octetText(pdu) };
     if (isDecodeError(m)) fields.error = errorJson(m);
     else fields.message = m.kind;
     return fields;

@@ -5,6 +5,7 @@ import { decodeBgp, INITIAL_CONTEXT } from '../../codec/bgp/message.ts';
 import type { BgpContext } from '../../codec/bgp/types.ts';
 import type { PeerDown, PeerIdentity, Stat, Tlv } from '../../codec/bmp/index.ts';
 import * as names from '../../codec/bmp/names.ts';
+import { octetText } from '../../core/bytes.ts';
 import { formatIp } from '../../core/ip.ts';
 import { DecodeError, isDecodeError } from '../../core/result.ts';
 import { rfc3339 } from '../../core/time.ts';
@@ -58,7 +59,7 @@ export function infoText(value: Buffer): string {
   } catch {
     // Not UTF-8.
   }
-  return `0x${value.toString('hex')}`;
+  return octetText(value);
 }
 
 /** What an Initiation said. */
@@ -77,7 +78,7 @@ export function initiationFacts(tlvs: readonly Tlv[]): InitiationFacts {
     else if (type === names.INIT_SYS_DESCR) out.sysDescr = infoText(value);
     else if (type === names.INIT_STRING) out.info.push(infoText(value));
     else if (type === names.INIT_BGP_ID && value.length === 4) out.bgpId = formatIp(value, 0, 4);
-    else out.other.push({ type, value: value.toString('hex') });
+    else out.other.push({ type, value: octetText(value) });
   }
   return out;
 }
@@ -107,7 +108,7 @@ export function peerDownFacts(down: PeerDown): object {
   if (down.notification) {
     const n = decodeBgp(down.notification, INITIAL_CONTEXT);
     if (isDecodeError(n) || n.kind !== 'notification') {
-      out.raw = down.notification.toString('hex');
+      out.raw = octetText(down.notification);
       out.error = errorJson(isDecodeError(n) ? n : new DecodeError('tag', 18, 'bgp.header'));
     } else {
       out.notification = {
@@ -116,7 +117,7 @@ export function peerDownFacts(down: PeerDown): object {
         name: notificationCodeName(n.code),
         subname: notificationSubcodeName(n.code, n.subcode),
         text: n.text,
-        data: n.data === '' ? undefined : n.data,
+        data: n.data === '' ? undefined : `0x${n.data}`,
       };
     }
   }
@@ -130,27 +131,27 @@ export type StatJson =
   | { type: number; name: string; raw: string };
 
 export function statJson(s: Stat): StatJson {
-  if ('raw' in s) return { type: s.type, name: s.name, raw: s.raw };
+  if ('raw' in s) return { type: s.type, name: s.name, raw: `0x${s.raw}` };
   const out: StatJson = { type: s.type, name: s.name, value: s.value };
   if (s.afi !== undefined && s.safi !== undefined) out.family = familyName(familyKey(s.afi, s.safi));
   return out;
 }
 
-/** An UPDATE as fields, or what could not be read as hex and the reason. */
+/** An UPDATE as fields, or what could not be read, and the reason. */
 export type PduFields = UpdateFields & { part?: { index: number; count: number }; raw?: string; error?: ErrorJson };
 
 /** One event's fields each. A PDU that cannot be read, or not be trusted (RFC 7606 session reset), is kept raw. */
 export function pduFields(pdu: Buffer, ctx: BgpContext): PduFields[] {
   const m = decodeBgp(pdu, ctx);
-  if (isDecodeError(m)) return [{ raw: pdu.toString('hex'), error: errorJson(m) }];
+  if (isDecodeError(m)) return [{ raw: octetText(pdu), error: errorJson(m) }];
   if (m.kind !== 'update') {
-    return [{ raw: pdu.toString('hex'), error: errorJson(new DecodeError('tag', 18, 'bgp.header')) }];
+    return [{ raw: octetText(pdu), error: errorJson(new DecodeError('tag', 18, 'bgp.header')) }];
   }
   const fields = updateFields(m);
   const fatal = m.problems?.find((p) => p.class === 'session-reset');
   if (fatal) {
     const error = errorJson(new DecodeError('value', fatal.offset, 'bgp.update'));
-    return [{ ...fields, raw: pdu.toString('hex'), error }];
+    return [{ ...fields, raw: octetText(pdu), error }];
   }
   return splitUpdate(fields);
 }

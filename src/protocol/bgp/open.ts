@@ -59,7 +59,7 @@ export function openCapabilities(open: Pick<OpenMessage, 'capabilities'>): Capab
         };
         break;
       case 'raw':
-        (out.other ??= []).push({ code: c.code, value: c.value });
+        (out.other ??= []).push({ code: c.code, value: `0x${c.value}` });
         break;
     }
   }

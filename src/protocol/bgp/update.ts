@@ -29,7 +29,7 @@ export interface AttributesJson {
   other?: { type: number; name: string; flags: number; value: string }[];
 }
 
-/** `prefix` for IPv4 and IPv6 unicast; other families keep their NLRI as hex. */
+/** `prefix` for IPv4 and IPv6 unicast; other families keep their NLRI as octets (`0x…`). */
 export interface RouteJson {
   family: string;
   prefix?: string;
@@ -105,7 +105,8 @@ function addMp(out: RouteJson[], mp: MpUnreach, nextHop: string | undefined): vo
   const family = familyName(familyKey(mp.afi, mp.safi));
   if (mp.routes) addRoutes(out, family, mp.routes, nextHop);
   else if (mp.raw !== undefined && mp.raw !== '') {
-    out.push(nextHop === undefined ? { family, nlri: mp.raw } : { family, next_hop: nextHop, nlri: mp.raw });
+    const nlri = `0x${mp.raw}`;
+    out.push(nextHop === undefined ? { family, nlri } : { family, next_hop: nextHop, nlri });
   }
 }
 
@@ -141,7 +142,12 @@ function attributesJson(a: PathAttributes, nextHop: string | undefined, linkLoca
   if (a.originatorId !== undefined) out.originator_id = a.originatorId;
   if (a.clusterList) out.cluster_list = a.clusterList;
   if (a.others) {
-    out.other = a.others.map((o) => ({ type: o.type, name: attributeName(o.type), flags: o.flags, value: o.value }));
+    out.other = a.others.map((o) => ({
+      type: o.type,
+      name: attributeName(o.type),
+      flags: o.flags,
+      value: `0x${o.value}`,
+    }));
   }
   return out;
 }

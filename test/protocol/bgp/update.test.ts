@@ -51,7 +51,7 @@ describe('UPDATE fields', () => {
         large_communities: ['65000:1:2'],
         originator_id: '192.0.2.3',
         cluster_list: ['192.0.2.4'],
-        other: [{ type: 35, name: 'ONLY_TO_CUSTOMER', flags: 0xc0, value: '0000fde8' }],
+        other: [{ type: 35, name: 'ONLY_TO_CUSTOMER', flags: 0xc0, value: '0x0000fde8' }],
       },
     });
   });
@@ -82,8 +82,8 @@ describe('UPDATE fields', () => {
       mpReach: [{ afi: 1, safi: 128, nextHop: ['192.0.2.1'], nextHopRaw: '0000000000000000c0000201', raw: '7000' }],
       mpUnreach: [{ afi: 25, safi: 70, raw: '0102' }],
     });
-    expect(f.announce).toEqual([{ family: '1/128', nlri: '7000' }]);
-    expect(f.withdraw).toEqual([{ family: '25/70', nlri: '0102' }]);
+    expect(f.announce).toEqual([{ family: '1/128', nlri: '0x7000' }]);
+    expect(f.withdraw).toEqual([{ family: '25/70', nlri: '0x0102' }]);
   });
 
   it('End-of-RIB says only its family', () => {
@@ -164,6 +164,6 @@ it('capabilities of an OPEN', () => {
     families: ['ipv4-unicast', '25/70'],
     as4: 65000,
     add_path: [{ family: 'ipv6-unicast', mode: 'send' }],
-    other: [{ code: 73, value: '00' }],
+    other: [{ code: 73, value: '0x00' }],
   });
 });
