@@ -149,14 +149,27 @@ describe.skipIf(!labAvailable('bgpd', 'vtysh', 'snmptrap', 'snmpinform', 'kcat',
     await send('snmpinform', ['-v2c', '-c', 'public'], 2);
     await send('snmptrap', ['-e', '0x80001f880476362e736e6d7074726170', ...v3], 3);
     await send('snmpinform', v3, 4);
-    const events = await traps.wait(() => true, 4, 'the notifications');
+    // Of SNMPv1, whose agent-addr has room for IPv4 only: one with another's address, one that has none to say.
+    const v1 = (agent: string, value: number) =>
+      core.exec([
+        ...[labBin('snmptrap'), '-v1', '-c', 'public', to, '1.3.6.1.4.1.99999', agent, '2', '0', '1'],
+        ...['1.3.6.1.2.1.2.2.1.1.7', 'i', String(value)],
+      ]);
+    await v1('192.0.2.77', 5);
+    await v1('0.0.0.0', 6);
+    const events = await traps.wait(() => true, 6, 'the notifications');
     const seen = events.map((e) => [e.data.version, e.data.pdu, e.data.varbinds[0].value]).sort((a, b) => a[2] - b[2]);
     expect(seen).toEqual([
       ['v2c', 'trap', 1],
       ['v2c', 'inform', 2],
       ['v3', 'trap', 3],
       ['v3', 'inform', 4],
+      ['v1', 'trap', 5],
+      ['v1', 'trap', 6],
     ]);
+    const ofV1 = events.filter((e) => e.data.version === 'v1');
+    expect(ofV1.map((e) => e.data.agent_address)).toEqual(['192.0.2.77', undefined]);
+    expect(ofV1.map((e) => e.data.trap_oid)).toEqual([LINK_DOWN, LINK_DOWN]);
     expect(new Set(events.map((e) => e.data.source.address))).toEqual(new Set([CORE]));
     expect(new Set(events.map((e) => e.key))).toEqual(new Set([`default|${CORE}`]));
   });

@@ -61,6 +61,12 @@ const USERS: LabUser[] = [
   ),
 ];
 
+/** Whose datagrams snmptrapd has too: without authentication, with it alone, and each privacy and each authentication once together. */
+const ORACLE_USERS = [
+  ...USERS.slice(0, 3),
+  ...privs.map((p, i) => USERS.find((u) => u.name === `u-${auths[i]}-${p}`)!),
+];
+
 const passOf = (u: LabUser, part: string): string => `${part} of ${u.name}`;
 const configOf = (u: LabUser) => ({
   name: u.name,
@@ -310,7 +316,7 @@ describe.skipIf(!labAvailable('snmptrap', 'snmpinform', 'snmptrapd'))('SNMPv3', 
       t.configFile,
       stringify({
         data_dir: t.dataDir,
-        ...config([...USERS.slice(0, 3).map(configOf), configOf(u)]),
+        ...config([...ORACLE_USERS.map(configOf), configOf(u)]),
         admin: { listen: '127.0.0.1:0' },
       }),
     );
@@ -321,7 +327,7 @@ describe.skipIf(!labAvailable('snmptrap', 'snmpinform', 'snmptrapd'))('SNMPv3', 
       1,
     );
     expect(t.events.length).toBeGreaterThan(before);
-    const gone = USERS[10];
+    const gone = USERS.find((x) => x.priv !== undefined && !ORACLE_USERS.includes(x))!;
     expect(
       (await tool('snmpinform', [...options(gone), '-r', '0', '-t', '5', v4, ...notification(5)])).stderr,
     ).toContain('Unknown user name');
@@ -351,15 +357,16 @@ describe.skipIf(!labAvailable('snmptrap', 'snmpinform', 'snmptrapd'))('SNMPv3', 
     let port = 0;
 
     beforeAll(async () => {
-      const own = USERS.slice(0, 3);
       const conf = join(home, 'snmptrapd.conf');
       writeFileSync(
         conf,
         [
-          ...own.map((u) =>
-            u.auth
-              ? `createUser -e 0x${engineOf(u, false)} ${u.name} ${AUTH[u.auth]} "${passOf(u, 'auth')}"`
-              : `createUser -e 0x${engineOf(u, false)} ${u.name}`,
+          ...ORACLE_USERS.map((u) =>
+            [
+              `createUser -e 0x${engineOf(u, false)} ${u.name}`,
+              ...(u.auth ? [`${AUTH[u.auth]} "${passOf(u, 'auth')}"`] : []),
+              ...(u.priv ? [`${PRIV[u.priv]} "${passOf(u, 'priv')}"`] : []),
+            ].join(' '),
           ),
           'disableAuthorization yes',
           'outputOption n',
@@ -406,9 +413,8 @@ describe.skipIf(!labAvailable('snmptrap', 'snmpinform', 'snmptrapd'))('SNMPv3', 
       await oracle?.stop();
     });
 
-    it('the same datagram has the same varbinds', async () => {
-      const own = USERS.slice(0, 3);
-      for (const [i, u] of own.entries()) {
+    it('the same datagram, in clear or encrypted in each way, has the same varbinds', async () => {
+      for (const [i, u] of ORACLE_USERS.entries()) {
         const args = values.flatMap((v) => v.slice(0, 3) as string[]);
         const done = await tool('snmptrap', [
           ...options(u),
@@ -427,9 +433,15 @@ describe.skipIf(!labAvailable('snmptrap', 'snmpinform', 'snmptrapd'))('SNMPv3', 
       }
       const events = await t.waitEvents(
         traps((e) => e.data.context === 'oracle'),
-        own.length,
+        ORACLE_USERS.length,
       );
-      await waitFor(() => said.filter((l) => l.startsWith('EVENT')).length === own.length, 'snmptrapd to print them');
+      expect(events.map((e) => e.data.security)).toEqual(
+        ORACLE_USERS.map(({ name, level }) => ({ user: name, level })),
+      );
+      await waitFor(
+        () => said.filter((l) => l.startsWith('EVENT')).length === ORACLE_USERS.length,
+        'snmptrapd to print them',
+      );
       const lines = said.filter((l) => l.startsWith('EVENT'));
       for (const [i, e] of events.entries()) {
         const printed = lines[i]
