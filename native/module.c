@@ -29,6 +29,8 @@ NAPI_MODULE_INIT() {
       {"readerClose", reader_stop},
       {"sendFrom", send_from},
       {"socketDrops", socket_drops},
+      {"heedErrors", heed_errors},
+      {"takeErrors", take_errors},
       {"interfaceIndex", interface_index},
       {"addressChange", address_change},
       {"addressList", address_list},

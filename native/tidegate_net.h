@@ -5,6 +5,7 @@
  *   reader.c   a UDP reader by recvmmsg(2): one JavaScript call a batch, no object a datagram, with the address each was sent to;
  *   keep.c     the memory that reader receives into, which another process can read on in after its death;
  *   send.c     sendmsg(2) from a chosen local address;
+ *   errors.c   what the network says of datagrams that were sent;
  *   netlink.c  interface addresses by rtnetlink(7);
  *   link.c     links, and word of their changes;
  *   raw.c      raw IP and packet sockets, TCP-MD5, TCP-AO, the least TTL, real-time priority;
@@ -35,7 +36,7 @@
 #include <uv.h>
 
 /* Raised with every change of what JavaScript sees; src/net/native.ts refuses another number. */
-#define TIDEGATE_NET_ABI 5
+#define TIDEGATE_NET_ABI 6
 
 /* ---- common.c ---- */
 
@@ -113,6 +114,8 @@ napi_value set_ao(napi_env env, napi_callback_info info);
 napi_value limit_capabilities(napi_env env, napi_callback_info info);
 napi_value reader_finish(napi_env env, napi_callback_info info);
 napi_value link_state(napi_env env, napi_callback_info info);
+napi_value heed_errors(napi_env env, napi_callback_info info);
+napi_value take_errors(napi_env env, napi_callback_info info);
 napi_value open_link_events(napi_env env, napi_callback_info info);
 
 #endif

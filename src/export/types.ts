@@ -84,6 +84,8 @@ export interface ExporterProgress {
   /** Of them, those whose quarantine file was deleted for its room. */
   quarantineDropped?: number;
   skipped: number;
+  /** Of a relay: which receivers are away. */
+  away?: Record<string, boolean>;
   /** Of a relay: by receiver and result. */
   relayed?: Record<string, Record<string, number>>;
   /** Events not delivered yet. */

@@ -50,6 +50,10 @@ export interface Native {
   sendFrom(fd: number, data: Buffer, address: Buffer, port: number, local: Buffer, ifindex: number): number;
   /** Datagrams the socket dropped since it was opened, whoever reads it; minus an errno. */
   socketDrops(fd: number): number;
+  /** IP_RECVERR, for a socket that no event loop watches: it hears also that there is no way to a host. */
+  heedErrors(fd: number, family: 4 | 6): number;
+  /** The errno of the last error the network told of what this socket sent, else 0. What came in besides is dropped. */
+  takeErrors(fd: number): number;
   /** A raw IP socket of one interface, which hears `groups` (addresses one after the other) and not itself. */
   openRaw(options: { family: 4 | 6; protocol: number; device: string; ttl: number; groups: Buffer }): number;
   /** AF_PACKET; of IPv6 only ICMPv6 of these types, a byte each. */
@@ -109,7 +113,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 5;
+const ABI = 6;
 
 let loaded: Native | undefined;
 let problem: string | undefined;

@@ -120,9 +120,10 @@ export interface DatagramSender {
   /** A view is kept until it is sent: do not reuse it. */
   send(data: Buffer): void;
   onMessage: (data: Buffer) => void;
-  /** What the operating system said: nobody listens there, no route. */
+  /** What the operating system said, later than the `send` it is about: nobody listens there, no way to it. */
   onError: (error: string) => void;
   close(): void;
 }
 
-export type OpenSender = (address: string, port: number, device?: string) => DatagramSender;
+/** `oneWay`: nothing is awaited from there; what the network says of it is heard all the better. */
+export type OpenSender = (address: string, port: number, device?: string, oneWay?: boolean) => DatagramSender;

@@ -185,6 +185,8 @@ export class ExportHost {
       for (const [target, results] of Object.entries(p.relayed ?? {}))
         for (const [result, n] of Object.entries(results))
           metrics.handle('tidegate_relay_total', { exporter: p.exporter, target, result }).value = n;
+      for (const [target, away] of Object.entries(p.away ?? {}))
+        metrics.handle('tidegate_relay_target_up', { exporter: p.exporter, target }).value = away ? 0 : 1;
       metrics.handle('tidegate_export_lag_events', label).value = p.lag;
       metrics.handle('tidegate_export_up', label).value = p.up ? 1 : 0;
       for (const [collector, n] of Object.entries(p.quarantinedBy))

@@ -142,8 +142,14 @@ export const METRICS = {
   },
   tidegate_relay_total: {
     type: 'counter',
-    help: 'Notifications of a relay by receiver and result: sent, delivered, refused, given-up, looped, no-raw, not-encodable, skipped; retried and socket-error count attempts, counter64 varbinds that v1 cannot say',
+    help: 'Notifications of a relay by receiver and result: sent, delivered, refused, given-up, looped, no-raw, not-encodable, skipped; retried, repeated and socket-error count attempts, counter64 varbinds that v1 cannot say',
     labels: ['exporter', 'target', 'result'],
+  },
+  tidegate_relay_target_up: {
+    type: 'gauge',
+    help: '1 while nothing says that this receiver of a relay is away: no answer to informs, or an error of the network to traps',
+    labels: ['exporter', 'target'],
+    merge: 'min',
   },
   tidegate_export_lag_events: {
     type: 'gauge',

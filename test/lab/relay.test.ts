@@ -11,6 +11,7 @@ import { buildTrap } from '../../src/codec/snmp/describe.ts';
 import { encodeMessage } from '../../src/codec/snmp/encode.ts';
 import { SNMP_TRAP_OID, SYS_UP_TIME } from '../../src/codec/snmp/rfc3584.ts';
 import { EVERY_TYPE } from '../event/projections/samples.ts';
+import { Lab } from './netns.ts';
 import { labAvailable, labBin } from './peers.ts';
 import { Proc } from './proc.ts';
 import { listening, Tidegate } from './tidegate.ts';
@@ -46,7 +47,7 @@ const trap = (n: number): Buffer =>
     varbinds: [{ oid: NUMBER, type: 'integer32', value: n }],
   });
 
-describe.skipIf(!labAvailable('snmptrapd'))('relay', () => {
+describe.skipIf(!labAvailable('snmptrapd', 'snmptrap', 'ip'))('relay', () => {
   let dir: string;
   const procs: Proc[] = [];
   const nodes: Tidegate[] = [];
@@ -198,6 +199,129 @@ describe.skipIf(!labAvailable('snmptrapd'))('relay', () => {
     );
     expect(await metric(t, /^tidegate_relay_total\{.*exporter="nms".*result="delivered"/)).toBe(400);
     await t.sigterm();
+  });
+
+  it('traps: a receiver that was away has lost nothing, raw octets included', async () => {
+    const all: Snmptrapd[] = [];
+    for (let i = 0; i < 3; i++) all.push(new Snmptrapd(await freeUdpPort()));
+    const [raw, v1, v2c] = all;
+    await Promise.all(all.map((r) => r.start()));
+    // What snmptrapd takes on a slow machine: UDP drops what is too fast, and nobody says so.
+    const to = (r: Snmptrapd) => ({ type: 'relay', targets: [`127.0.0.1:${r.port}`], rate: 400 });
+    const t = await start({
+      collectors: trapListener(),
+      export: {
+        raw: { ...to(raw), format: 'raw' },
+        v1: { ...to(v1), format: 'v1', community: 'legacy' },
+        v2c: { ...to(v2c), format: 'v2c', community: 'legacy' },
+      },
+    });
+    // Of an address with a name: of others snmptrapd asks the DNS for each v1 trap, and drops what comes meanwhile.
+    const devices = [await device('127.0.0.1'), await device('127.0.0.1'), await device('127.0.0.1')];
+    const burst = async (from: number, end: number): Promise<void> => {
+      for (let n = from; n < end; n++) await send(devices[n % 3], trap(n), portOf(t));
+    };
+    const have = (count: number) =>
+      waitFor(() => {
+        const had = all.map((r) => new Set(r.numbers).size);
+        if (had.every((n) => n === count)) return true;
+        throw new Error(had.join(' '));
+      }, `${count} notifications at all receivers`);
+    const up = /^tidegate_relay_target_up\{/;
+    await burst(0, 60);
+    await have(60);
+    await waitFor(async () => (await metric(t, up)) === 3, 'the relays to say that they are there');
+    await Promise.all(all.map((r) => r.stop()));
+    await burst(60, 200);
+    await waitFor(async () => (await metric(t, up)) === 0, 'the relays to know that nobody is there');
+    const { workers } = await t.status<{ workers: { exporters: { problems: { problem: string }[] }[] }[] }>();
+    expect(workers[0].exporters.flatMap((e) => e.problems.map((p) => p.problem))).toEqual(
+      all.map((r) => expect.stringMatching(`^127.0.0.1:${r.port} is away \\(.*ECONNREFUSED`)),
+    );
+    // More than a relay holds in memory.
+    await burst(200, 1500);
+    await Promise.all(all.map((r) => r.start()));
+    await have(1500);
+    const numbers = Array.from({ length: 1500 }, (_, n) => n);
+    for (const r of all)
+      for (let d = 0; d < 3; d++) {
+        const order = [...new Set(r.numbers)].filter((n) => n % 3 === d);
+        expect(order).toEqual(numbers.filter((n) => n % 3 === d));
+      }
+    await waitFor(async () => (await metric(t, up)) === 3, 'the relays to know that they are there');
+    await waitFor(
+      async () => (await metric(t, /^tidegate_relay_total\{.*result="sent"/)) === 3 * 1500,
+      'all to be known as sent',
+    );
+    expect(await t.sigterm()).toEqual({ code: 0, signal: null });
+  });
+
+  it('traps: a receiver to which there is no way yet has everything once there is one', async () => {
+    const lab = new Lab();
+    try {
+      const [a, b] = [lab.namespace('relay'), lab.namespace('receiver')];
+      lab.link(
+        { ns: a, dev: 'eth0', addresses: ['10.1.0.1/24'] },
+        { ns: b, dev: 'eth0', addresses: ['10.1.0.2/24', '10.2.0.1/32'] },
+      );
+      const got: number[] = [];
+      const number = /99999\.7\.1 = INTEGER: (\d+)/;
+      const receiver = b.spawn(
+        [
+          labBin('snmptrapd'),
+          '-f',
+          '-n',
+          '-C',
+          '-Lo',
+          '-On',
+          '-m',
+          '',
+          '--disableAuthorization=yes',
+          'udp:10.2.0.1:162',
+        ],
+        {
+          env: { SNMP_PERSISTENT_DIR: join(lab.dir, 'state'), MIBS: '' },
+          onStdout: (l) => {
+            const m = number.exec(l);
+            if (m) got.push(Number(m[1]));
+            else receiver.out.push(l);
+          },
+        },
+      );
+      await receiver.waitForLine(/NET-SNMP version/);
+      const t = await Tidegate.start({
+        ns: a,
+        config: {
+          workers: 1,
+          collectors: { snmp_trap: { listen: ['10.1.0.1:162'], communities: [{ name: 'public' }] } },
+          export: { copies: { type: 'relay', targets: ['10.2.0.1:162'], format: 'raw' } },
+        },
+      });
+      nodes.push(t);
+      const trapOf = (n: number) =>
+        b.exec([
+          ...[labBin('snmptrap'), '-m', '', '-v2c', '-c', 'public', '10.1.0.1', '1', '1.3.6.1.6.3.1.1.5.3'],
+          ...[NUMBER, 'i', `${n}`],
+        ]);
+      for (let n = 0; n < 5; n++) await trapOf(n);
+      const problems = async (): Promise<string[]> => {
+        const { workers } = await t.status<{ workers: { exporters: { problems: { problem: string }[] }[] }[] }>();
+        return workers[0].exporters.flatMap((e) => e.problems.map((p) => p.problem));
+      };
+      await waitFor(async () => /is away .*ENETUNREACH/.test((await problems()).join()), 'the relay to say it');
+      a.ip('route', 'add', '10.2.0.0/24', 'via', '10.1.0.2');
+      await waitFor(() => new Set(got).size === 5, 'the receiver to have them');
+      // Gone on its own network: the kernel asks for its neighbour in vain.
+      await waitFor(async () => (await problems()).length === 0, 'the relay to know that it is there');
+      a.ip('route', 'replace', '10.2.0.0/24', 'via', '10.1.0.77');
+      for (let n = 5; n < 10; n++) await trapOf(n);
+      await waitFor(async () => /is away .*EHOSTUNREACH/.test((await problems()).join()), 'the relay to say it again');
+      a.ip('route', 'replace', '10.2.0.0/24', 'via', '10.1.0.2');
+      await waitFor(() => new Set(got).size === 10, 'the receiver to have all');
+    } finally {
+      await Promise.all(nodes.splice(0).map((t) => t.close()));
+      await lab.close();
+    }
   });
 
   it('SNMPv3 traps of our engine, and v1, are accepted', async () => {

@@ -56,6 +56,10 @@ export const relayConfig = z
       })
       .prefault({}),
     timeout: durationOr('2s').meta({ description: 'inform: the first wait for an answer; doubled up to 10s' }),
+    repeat: durationOr('5s').meta({
+      description:
+        'trap: what was sent so long before the network said that the target is away is sent again when it is back; 0s: nothing is, and nothing waits',
+    }),
     retries: z.number().int().min(0).max(1000).optional().meta({
       description: 'inform: after so many it is given up and counted; absent: never, it waits in the spool',
     }),

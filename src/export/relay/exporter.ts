@@ -40,6 +40,8 @@ type Counts = Record<string, number>;
 
 const MAX_TIMEOUT_MS = 10_000;
 const SKIP_BYTES = 4 * 1024 * 1024;
+/** Over IPv4; what is larger is refused at once, each time. */
+const MAX_DATAGRAM = 65_507;
 
 /** A receiver: its socket and its SNMPv3 session are shared by all shards. */
 interface Receiver {
@@ -78,7 +80,7 @@ export class RelayExporter implements Exporter {
       const r: Receiver = {
         name: formatEndpoint(t.address, t.port),
         address: t.address,
-        sender: o.open(t.address, t.port, o.config.device),
+        sender: o.open(t.address, t.port, o.config.device, o.config.as === 'trap'),
         memory: new RawMemory(),
         v3:
           credentials &&
@@ -99,6 +101,7 @@ export class RelayExporter implements Exporter {
       r.sender.onError = (error) => {
         count(r, 'socket-error');
         r.error = error;
+        if (o.config.as === 'trap') for (const t of r.targets) t.error();
       };
       return r;
     });
@@ -128,6 +131,7 @@ export class RelayExporter implements Exporter {
       lag,
       up: receivers.every((r) => !r.away),
       problems: receivers.filter((r) => r.away || r.error !== undefined).map((r) => this.problemOf(r)),
+      away: Object.fromEntries(receivers.map((r) => [r.name, r.away])),
       relayed: Object.fromEntries(receivers.map((r) => [r.name, { ...r.counts }])),
     };
   }
@@ -141,49 +145,61 @@ export class RelayExporter implements Exporter {
     const why = r.error === undefined ? '' : ` (${r.error})`;
     return {
       topic: '',
-      problem: r.away ? `${r.name} answers no inform${why}` : `${r.name}: ${r.error}`,
+      problem: r.away
+        ? `${r.name} ${this.o.config.as === 'inform' ? 'answers no inform' : 'is away'}${why}`
+        : `${r.name}: ${r.error}`,
       fix: 'is the receiver there, is UDP open between, and does it accept the community or user configured here?',
       since: r.since,
     };
   }
 
   private target(r: Receiver, logs: ShardLogs): RelayTarget {
-    const { clock, config, log } = this.o;
+    const { clock, config } = this.o;
     const target: RelayTarget = new RelayTarget({
       clock,
       source: logs.open('alarm'),
+      inform: config.as === 'inform',
       limits: {
-        inform: config.as === 'inform',
         inFlight: config.in_flight,
         rate: config.rate,
         timeout: config.timeout,
         maxTimeout: Math.max(config.timeout, MAX_TIMEOUT_MS),
         retries: config.retries,
+        repeat: config.repeat,
       },
       raw: config.format === 'raw',
       maxLagBytes: this.durable ? undefined : SKIP_BYTES,
       firstId: randomBytes(4).readUInt32BE() & 0x7fffffff,
       admit: (e, raw) => this.admit(r, e, raw),
       send: (id, _attempt, e, raw) => this.send(r, id, e, raw),
-      onDone: (outcome) => count(r, outcome),
-      onRetried: () => count(r, 'retried'),
-      onAway: (away) => {
-        if (r.away === away) return;
-        r.away = away;
-        r.since = clock.wallMs();
-        if (!away) r.error = undefined;
-        if (away)
-          log.warn(
-            { exporter: this.name, target: r.name },
-            'a receiver answers no inform; it is repeated, the rest waits in the spool',
-          );
-        else log.info({ exporter: this.name, target: r.name }, 'the receiver answers again');
-        this.onChange();
+      onDone: (outcome, n) => {
+        count(r, outcome, n);
+        // Sent, and nothing was heard of it: what was wrong before is over.
+        if (outcome === 'sent' && !r.away) r.error = undefined;
       },
+      onRetried: () => count(r, 'retried'),
+      onRepeated: (n) => count(r, 'repeated', n),
+      onAway: () => this.away(r),
       onSkipped: (n) => count(r, 'skipped', n),
       onIdle: () => this.onChange(),
     });
     return target;
+  }
+
+  /** One of its targets, each of another shard, changed its mind. */
+  private away(r: Receiver): void {
+    const { clock, config, log } = this.o;
+    const away = [...r.targets].some((t) => t.away);
+    if (r.away === away) return;
+    r.away = away;
+    r.since = clock.wallMs();
+    const about = { exporter: this.name, target: r.name, error: r.error };
+    if (!away) r.error = undefined;
+    if (!away) log.info({ ...about, error: undefined }, 'the receiver is there again');
+    else if (config.as === 'inform')
+      log.warn(about, 'a receiver answers no inform; it is repeated, the rest waits in the spool');
+    else log.warn(about, 'a receiver of traps is away; one is sent now and then, the rest waits in the spool');
+    this.onChange();
   }
 
   private admit(r: Receiver, e: TrapEvent, raw: Buffer | undefined): Skip | undefined {
@@ -198,25 +214,31 @@ export class RelayExporter implements Exporter {
       : undefined;
   }
 
-  private send(r: Receiver, id: number, e: TrapEvent, raw: Buffer | undefined): void {
+  private send(r: Receiver, id: number, e: TrapEvent, raw: Buffer | undefined): boolean {
     const { config, clock } = this.o;
     const inform = config.as === 'inform';
     const community = config.community ?? '';
+    const hand = (message: Buffer): void => {
+      if (message.length > MAX_DATAGRAM) throw new Error(`${message.length} octets do not fit into a datagram`);
+      r.sender.send(message);
+    };
     try {
-      if (config.format === 'raw') r.sender.send(raw!);
+      if (config.format === 'raw') hand(raw!);
       else if (config.format === 'v1') {
         const { message, dropped } = encodeV1(e.data, community, this.mark);
         if (dropped > 0) count(r, 'counter64', dropped);
-        r.sender.send(message);
+        hand(message);
       } else if (r.v3) {
         const varbinds = v2VarBinds(e.data, this.mark);
         const now = clock.wallMs();
-        r.sender.send(inform ? r.v3.inform(varbinds, id, now) : r.v3.trap(varbinds, id, now));
-      } else r.sender.send(encodeV2c(e.data, community, inform, id, this.mark));
+        hand(inform ? r.v3.inform(varbinds, id, now) : r.v3.trap(varbinds, id, now));
+      } else hand(encodeV2c(e.data, community, inform, id, this.mark));
+      return true;
     } catch (error) {
       count(r, 'not-encodable');
       r.error = `a notification cannot be encoded as ${config.format}: ${error instanceof Error ? error.message : error}`;
       if (inform) for (const t of r.targets) t.answer(id, 1);
+      return false;
     }
   }
 

@@ -1,16 +1,15 @@
 /**
- * One receiver: what is sent to it, when again, and what it has. Pure.
+ * One receiver of informs: what is sent to it, when again, and what it has. Pure.
  *
- *   trap     offered ─► sent, at most `rate` a second: done
- *   inform   offered ─► (waits for the one before of its device, and for room in flight) ─► sent ─► answered: done
- *                                                                                            └─► no answer: again, later and later
+ *   offered ─► (waits for the one before of its device, and for room in flight) ─► sent, at most `rate` a second ─► answered: done
+ *                                                                                   └─► no answer: again, later and later
  *
  * A receiver that answers nothing is away: then one inform alone is repeated, as a probe, and all others follow its answer. An inform that one
  * receiver never answers while it answers many others is given up, so that it does not hold its device for ever.
  */
+import { Pace } from './pace.ts';
 
 export interface TargetLimits {
-  inform: boolean;
   /** Informs unanswered at most. */
   inFlight: number;
   /** Datagrams a second. */
@@ -30,11 +29,17 @@ export type TargetInput =
   | { kind: 'answer'; id: number; error: number }
   /** What was sent could not be taken as it was; send all that is unanswered again now. */
   | { kind: 'again' }
+  /** The network says that what was sent did not arrive; of informs the missing answer says it. */
+  | { kind: 'error' }
   | { kind: 'tick' };
 
 export type TargetEffect =
   | { kind: 'send'; id: number; attempt: number }
   | { kind: 'done'; id: number; outcome: Outcome }
+  /** Traps: what is sent from this one on may not arrive; the oldest such stretch did, as far as one can know; none of them did. */
+  | { kind: 'doubt'; id: number }
+  | { kind: 'sure' }
+  | { kind: 'back' }
   | { kind: 'wake'; at: number }
   | { kind: 'away'; away: boolean };
 
@@ -57,19 +62,14 @@ export class TargetMachine {
   private readonly byKey = new Map<string, Item[]>();
   private ready: Item[] = [];
   private readonly flying = new Map<number, Item>();
-  private tokens: number;
-  private refilledAt = 0;
+  private readonly pace: Pace;
   private answers = 0;
   away = false;
   size = 0;
 
   constructor(limits: TargetLimits) {
     this.limits = limits;
-    this.tokens = this.burst;
-  }
-
-  private get burst(): number {
-    return Math.max(1, Math.floor(this.limits.rate / 20));
+    this.pace = new Pace(limits.rate);
   }
 
   handle(now: number, input: TargetInput, out: TargetEffect[]): void {
@@ -92,10 +92,6 @@ export class TargetMachine {
 
   private offer(item: Item): void {
     this.size++;
-    if (!this.limits.inform) {
-      this.ready.push(item);
-      return;
-    }
     const line = this.byKey.get(item.key);
     if (line) line.push(item);
     else {
@@ -145,27 +141,20 @@ export class TargetMachine {
         this.away = true;
         out.push({ kind: 'away', away: true });
       }
-      if (!this.take(now)) return;
+      if (!this.pace.take(now)) return;
       this.attempt(now, item, out);
     }
   }
 
   private send(now: number, out: TargetEffect[]): void {
-    const { inform, inFlight } = this.limits;
     let at = 0;
     while (at < this.ready.length) {
-      // Away: the probe alone.
-      if (inform && this.flying.size >= (this.away ? 1 : inFlight)) break;
-      if (!this.take(now)) break;
+      if (this.flying.size >= this.room) break;
+      if (!this.pace.take(now)) break;
       const item = this.ready[at++];
       item.answersBefore = this.answers;
-      if (inform) {
-        this.flying.set(item.id, item);
-        this.attempt(now, item, out);
-      } else {
-        out.push({ kind: 'send', id: item.id, attempt: 1 });
-        this.done(item, 'sent', out);
-      }
+      this.flying.set(item.id, item);
+      this.attempt(now, item, out);
     }
     if (at > 0) this.ready = this.ready.slice(at);
   }
@@ -176,13 +165,9 @@ export class TargetMachine {
     out.push({ kind: 'send', id: item.id, attempt: item.attempts });
   }
 
-  private take(now: number): boolean {
-    const elapsed = Math.max(0, now - this.refilledAt);
-    this.tokens = Math.min(this.burst, this.tokens + (elapsed * this.limits.rate) / 1000);
-    this.refilledAt = now;
-    if (this.tokens < 1) return false;
-    this.tokens--;
-    return true;
+  /** Away: the probe alone. */
+  private get room(): number {
+    return this.away ? 1 : this.limits.inFlight;
   }
 
   private wake(now: number, out: TargetEffect[]): void {
@@ -191,9 +176,8 @@ export class TargetMachine {
       at = Math.min(at, i.due);
       if (this.away) break;
     }
-    const room = !this.limits.inform || this.flying.size < (this.away ? 1 : this.limits.inFlight);
-    const paced = (this.ready.length > 0 && room) || at <= now;
-    if (paced) at = now + Math.max(1, Math.ceil(((1 - this.tokens) * 1000) / this.limits.rate));
+    const paced = (this.ready.length > 0 && this.flying.size < this.room) || at <= now;
+    if (paced) at = this.pace.next(now);
     if (Number.isFinite(at)) out.push({ kind: 'wake', at });
   }
 }

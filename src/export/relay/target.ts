@@ -3,9 +3,11 @@ import { Buffer } from 'node:buffer';
 import type { Clock, TimerHandle } from '../../core/clock.ts';
 import { type TrapEvent, trapEvent } from '../../event/projections/trap.ts';
 import { decodeRecord } from '../../event/record.ts';
-import type { Position } from '../../spool/types.ts';
+import { comparePositions } from '../../spool/segment-file.ts';
+import type { Position, SpooledRecord } from '../../spool/types.ts';
 import type { RecordSource } from '../types.ts';
 import { type Outcome, type TargetEffect, type TargetInput, type TargetLimits, TargetMachine } from './machine.ts';
+import { type TrapLimits, TrapMachine } from './trap-machine.ts';
 
 /** Why a notification is not sent. */
 export type Skip = 'looped' | 'no-raw' | 'not-encodable';
@@ -13,7 +15,8 @@ export type Skip = 'looped' | 'no-raw' | 'not-encodable';
 export interface TargetOptions {
   clock: Clock;
   source: RecordSource;
-  limits: TargetLimits;
+  inform: boolean;
+  limits: TargetLimits & TrapLimits;
   /** The datagrams are wanted as they came. */
   raw: boolean;
   /** Begins to skip to the present where it is further behind; absent: never. */
@@ -22,9 +25,12 @@ export interface TargetOptions {
   firstId: number;
   /** Does this notification go to this receiver? `raw` is a view. */
   admit: (e: TrapEvent, raw: Buffer | undefined) => Skip | undefined;
-  send: (id: number, attempt: number, e: TrapEvent, raw: Buffer | undefined) => void;
-  onDone: (outcome: Outcome | Skip) => void;
+  /** False: it cannot be sent at all, and was counted. */
+  send: (id: number, attempt: number, e: TrapEvent, raw: Buffer | undefined) => boolean;
+  onDone: (outcome: Outcome | Skip, count: number) => void;
   onRetried: () => void;
+  /** Traps that were sent shortly before the receiver was found to be away; they are sent again. */
+  onRepeated: (count: number) => void;
   onAway: (away: boolean) => void;
   /** Events passed over to be at the present again. */
   onSkipped: (events: number) => void;
@@ -35,6 +41,14 @@ interface Pending {
   position: Position;
   event: TrapEvent;
   raw: Buffer | undefined;
+  /** The kernel took it. */
+  handed: boolean;
+}
+
+/** Traps sent that may not have arrived. */
+interface Doubt {
+  position: Position;
+  sent: number;
 }
 
 /** Events held in memory. */
@@ -43,8 +57,13 @@ const READ_BYTES = 64 * 1024;
 
 export class RelayTarget {
   private readonly o: TargetOptions;
-  private readonly machine: TargetMachine;
+  private readonly machine: TargetMachine | TrapMachine;
   private readonly pending = new Map<number, Pending>();
+  private doubts: Doubt[] = [];
+  /** Before this all was admitted or skipped once: to read it again is no news to those who count or remember. */
+  private seen: Position | undefined;
+  /** What was skipped and may be read again, in order. */
+  private readonly skipped = new Map<string, Position>();
   private nextId: number;
   private more = true;
   private scheduled = false;
@@ -55,7 +74,7 @@ export class RelayTarget {
   constructor(o: TargetOptions) {
     this.o = o;
     this.nextId = o.firstId;
-    this.machine = new TargetMachine(o.limits);
+    this.machine = o.inform ? new TargetMachine(o.limits) : new TrapMachine(o.limits);
   }
 
   durable(end: Position | 'all', seq: number | undefined): void {
@@ -74,14 +93,15 @@ export class RelayTarget {
     return this.pending.has(id);
   }
 
-  /** The first event that is not done, or where reading goes on. */
+  /** The first event that is not done, or of which it is not sure that it arrived; else where reading goes on. */
   position(): Position {
+    if (this.doubts.length > 0) return this.doubts[0].position;
     for (const p of this.pending.values()) return p.position;
     return this.o.source.position;
   }
 
   drained(): boolean {
-    return !this.more && this.pending.size === 0;
+    return !this.more && this.pending.size === 0 && this.doubts.length === 0;
   }
 
   lag(): number {
@@ -98,6 +118,11 @@ export class RelayTarget {
 
   again(): void {
     this.tell({ kind: 'again' });
+  }
+
+  /** The network said that something did not arrive. */
+  error(): void {
+    this.tell({ kind: 'error' });
   }
 
   close(): void {
@@ -122,7 +147,7 @@ export class RelayTarget {
     const records = source.read(READ_BYTES, Buffer.allocUnsafeSlow(READ_BYTES));
     if (records.length === 0) {
       this.more = false;
-      if (this.pending.size === 0) this.o.onIdle();
+      this.idle();
       return;
     }
     for (const r of records) {
@@ -130,17 +155,25 @@ export class RelayTarget {
       const event = record && trapEvent(record, r.sec, r.nsec);
       if (!event) continue;
       const raw = this.o.raw ? record.raw : undefined;
-      const skip = this.o.admit(event, raw);
-      if (skip !== undefined) {
-        this.o.onDone(skip);
-        continue;
-      }
+      if (this.skips(r, event, raw)) continue;
       const id = this.nextId;
       this.nextId = (this.nextId + 1) & 0x7fffffff;
-      this.pending.set(id, { position: r.position, event, raw: raw && Buffer.from(raw) });
+      this.pending.set(id, { position: r.position, event, raw: raw && Buffer.from(raw), handed: false });
       this.tell({ kind: 'offer', id, key: record.subject });
     }
     this.schedule();
+  }
+
+  /** Is this one not for the receiver? Asked once of each, however often it is read. */
+  private skips({ position, next }: SpooledRecord, event: TrapEvent, raw: Buffer | undefined): boolean {
+    const name = `${position.segment}:${position.offset}`;
+    if (this.seen && comparePositions(position, this.seen) < 0) return this.skipped.has(name);
+    this.seen = next;
+    const skip = this.o.admit(event, raw);
+    if (skip === undefined) return false;
+    if (!this.o.inform && this.doubts.length + this.pending.size > 0) this.skipped.set(name, position);
+    this.o.onDone(skip, 1);
+    return true;
   }
 
   private skipWhereSlow(): void {
@@ -168,18 +201,31 @@ export class RelayTarget {
         const p = this.pending.get(e.id);
         if (!p) return;
         if (e.attempt > 1) this.o.onRetried();
-        this.o.send(e.id, e.attempt, p.event, p.raw);
+        p.handed = this.o.send(e.id, e.attempt, p.event, p.raw);
         return;
       }
       case 'done': {
         const p = this.pending.get(e.id);
         if (!p) return;
         this.pending.delete(e.id);
-        this.o.onDone(e.outcome);
+        this.done(e.outcome, p.handed);
         this.schedule();
-        if (this.pending.size === 0 && !this.more) this.o.onIdle();
+        this.idle();
         return;
       }
+      case 'doubt':
+        this.doubts.push({ position: this.pending.get(e.id)!.position, sent: 0 });
+        return;
+      case 'sure': {
+        const { sent } = this.doubts.shift()!;
+        if (sent > 0) this.o.onDone('sent', sent);
+        this.forget();
+        this.idle();
+        return;
+      }
+      case 'back':
+        this.back();
+        return;
       case 'away':
         this.o.onAway(e.away);
         return;
@@ -189,11 +235,44 @@ export class RelayTarget {
         this.timer = clock.setTimeout(
           () => {
             this.timer = undefined;
-            this.tell({ kind: 'tick' });
+            // What the sockets have to say comes first: time alone must not decide after a pause of this process.
+            setImmediate(() => this.tell({ kind: 'tick' }));
           },
           Math.max(0, e.at - clock.nowMs()),
         );
       }
     }
+  }
+
+  private done(outcome: Outcome, handed: boolean): void {
+    const doubt = this.doubts.at(-1);
+    if (outcome !== 'sent') this.o.onDone(outcome, 1);
+    else if (!handed) return;
+    else if (doubt) doubt.sent++;
+    else this.o.onDone('sent', 1);
+  }
+
+  /** Reads and sends again from the first that may not have arrived. */
+  private back(): void {
+    const position = this.position();
+    const sent = this.doubts.reduce((n, d) => n + d.sent, 0);
+    this.doubts = [];
+    this.pending.clear();
+    this.o.source.seek(position);
+    this.more = true;
+    if (sent > 0) this.o.onRepeated(sent);
+    this.schedule();
+  }
+
+  private forget(): void {
+    const from = this.position();
+    for (const [name, at] of this.skipped) {
+      if (comparePositions(at, from) >= 0) return;
+      this.skipped.delete(name);
+    }
+  }
+
+  private idle(): void {
+    if (this.drained()) this.o.onIdle();
   }
 }

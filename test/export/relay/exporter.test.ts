@@ -22,7 +22,15 @@ class Receiver implements DatagramSender {
   onMessage: (data: Buffer) => void = () => {};
   onError: (error: string) => void = () => {};
   answers = false;
+  /** ICMP: nobody listens. What is sent does not arrive, and `silent` of them without a word, as when the kernel limits its ICMP. */
+  gone = false;
+  silent = 0;
   send(data: Buffer): void {
+    if (this.gone) {
+      if (this.silent > 0) this.silent--;
+      else setImmediate(() => this.onError('recvmsg ECONNREFUSED'));
+      return;
+    }
     this.got.push(data);
     if (this.answers) setImmediate(() => this.onMessage(this.response(data)));
   }
@@ -206,7 +214,7 @@ describe('relay', () => {
 
     // The next process: only the receiver that was away gets them.
     receivers = new Map();
-    const y = relay({ as: 'inform', targets: ['192.0.2.9:162', '192.0.2.10:162'], timeout: '200ms' });
+    const y = relay({ as: 'inform', targets: ['192.0.2.9:162', '192.0.2.10:162'], timeout: '600s' });
     const again = { ...shard, state, begin: () => shard.logs.alarm.end };
     const next = y.open(again);
     const [c, d] = [...receivers.values()];
@@ -220,6 +228,104 @@ describe('relay', () => {
     expect(ids.size).toBe(10);
     expect(next.lowWater('alarm')).toEqual(shard.logs.alarm.end);
     await y.close();
+  });
+
+  it.each([
+    ['raw', { format: 'raw', community: undefined }],
+    ['v1', { format: 'v1' }],
+    ['v2c', {}],
+  ])(
+    'traps, %s: a receiver that is away has everything when it is back, and holds the spool meanwhile',
+    async (_, how) => {
+      const x = relay({ ...how, targets: ['192.0.2.9:162', '192.0.2.10:162'] });
+      const { shard, work, durable } = opened(x);
+      const [a, b] = [...receivers.values()];
+      const [nameA, nameB] = [...receivers.keys()];
+      const s = SAMPLES['link-down'];
+      let n = 0;
+      const more = (count: number): void => {
+        for (let i = 0; i < count; i++) {
+          const packet = Buffer.from(s.packet);
+          packet.writeUInt16BE(++n, packet.length - 2);
+          const data = { ...dataOf(s), uptime_ticks: n };
+          put(shard, data, `r${n % 3}`, packet);
+          // Equal octets of one from elsewhere: never sent, and counted once.
+          if (n % 5 === 0) put(shard, { ...dataOf(s, '192.0.2.9'), uptime_ticks: n }, 'peer', packet);
+        }
+        durable();
+      };
+      const numbers = (r: Receiver): number[] =>
+        r.got.map((p) => {
+          if ('format' in how && how.format === 'raw') return p.readUInt16BE(p.length - 2);
+          const { pdu } = pduOf(p);
+          return pdu.pdu === 'trap-v1' ? pdu.timestamp : (pdu.varbinds[0].value as number);
+        });
+      const all = (): number[] => Array.from({ length: n }, (_, i) => i + 1);
+      const isRaw = 'format' in how && how.format === 'raw';
+      /** Without what came from elsewhere, which other formats than raw know by its marks alone. */
+      const once = (r: Receiver): number[] => [...new Set(numbers(r))];
+      more(20);
+      await until(() => work.drained());
+      b.gone = true;
+      b.silent = 10;
+      more(40);
+      await until(() => once(a).length === n && !x.progress().up);
+      expect(work.drained()).toBe(false);
+      expect(x.progress()).toMatchObject({
+        away: { [nameA]: false, [nameB]: true },
+        problems: [{ problem: '192.0.2.10:162 is away (recvmsg ECONNREFUSED)' }],
+      });
+      expect(once(b)).toEqual(all().slice(0, 20));
+      more(600);
+      await until(() => once(a).length === n);
+      const low = work.lowWater('alarm');
+      expect(shard.logs.alarm.records.filter((r) => r.position.offset < low.offset)).toHaveLength(24);
+      b.gone = false;
+      await until(() => work.drained());
+      expect([once(a), once(b)]).toEqual([all(), all()]);
+      expect(x.progress()).toMatchObject({ up: true, problems: [], lag: 0 });
+      const looped = isRaw ? { looped: n / 5 } : {};
+      const records = isRaw ? n : shard.logs.alarm.records.length;
+      expect(x.progress().relayed).toMatchObject({
+        [nameA]: { sent: records, ...looped },
+        [nameB]: { sent: records, ...looped },
+      });
+      expect(x.progress().relayed![nameB].repeated).toBeGreaterThan(10);
+      expect(work.lowWater('alarm')).toEqual(shard.logs.alarm.end);
+      await x.close();
+    },
+  );
+
+  it('traps: what was in doubt when the process ended is sent again by the next', async () => {
+    const x = relay({});
+    const { shard, work, durable } = opened(x);
+    put(shard, dataOf(SAMPLES['link-down']), 'r1');
+    durable();
+    first().gone = true;
+    await until(() => !x.progress().up);
+    const state = JSON.parse(JSON.stringify(work.state()));
+    expect(relayLowWater(state)).toEqual({ alarm: shard.logs.alarm.records[0].position });
+    await x.close();
+    receivers = new Map();
+    const y = relay({});
+    const next = y.open({ ...shard, state, begin: () => shard.logs.alarm.end });
+    next.durable('alarm', shard.logs.alarm.end, 1);
+    await until(() => next.drained());
+    expect(first().got).toHaveLength(1);
+    await y.close();
+  });
+
+  it('what is too large for a datagram is counted and not tried again', async () => {
+    const x = relay({});
+    const { shard, work, durable } = opened(x);
+    const data = dataOf(SAMPLES['link-down']) as { varbinds: object[] };
+    const large = { oid: '1.3.6.1.4.1.9999.1', type: 'octet-string', value: 'x'.repeat(65_500) };
+    put(shard, { ...data, varbinds: [large] }, 'r1');
+    put(shard, data, 'r1');
+    durable();
+    await until(() => work.drained());
+    expect(x.progress().relayed!['192.0.2.9:162']).toEqual({ sent: 1, 'not-encodable': 1 });
+    await x.close();
   });
 
   it('a repeated inform has the same octets, so that the receiver knows it', async () => {
