@@ -3,6 +3,7 @@ import { formatSize } from '../core/units.ts';
 import { type FunnelRow, funnelText } from '../process/funnel.ts';
 import type { WorkerStatus } from '../process/messages.ts';
 import type { MibStatus } from '../process/mibs.ts';
+import type { UserKeysStatus } from '../process/user-keys.ts';
 import type { HistogramSummary } from '../telemetry/quantiles.ts';
 import { type CliContext, type CommonOptions, callInstance, print } from './context.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
@@ -32,6 +33,7 @@ interface StatusView {
   workers: (WorkerStatus & { restarts: number })[];
   silent: string[];
   mibs?: MibStatus;
+  user_keys?: UserKeysStatus;
   lb: Record<string, unknown>;
   funnel?: FunnelRow[];
   inform_ack?: HistogramSummary[];
@@ -45,6 +47,12 @@ function statusText(s: StatusView): string {
     s.ready.length === 0 ? 'ready' : `NOT READY: ${s.ready.join('; ')}`,
   ];
   if (!s.native.loaded) lines.push(`native add-on missing: ${s.native.reason}; one worker, datagrams read one by one`);
+  if (s.user_keys && s.user_keys.pending > 0) {
+    const { users, pending, without } = s.user_keys;
+    lines.push(
+      `SNMPv3: the keys of ${pending} of ${users} users are being made; ${without} have none yet and are refused`,
+    );
+  }
   for (const name of s.silent) lines.push(`${name} does not answer`);
   lines.push('', 'LISTENING');
   for (const l of s.listening)

@@ -14,6 +14,7 @@ import { explainTargets, gnmiTargets, targetsOf } from './explain-gnmi.ts';
 import { explainVips, type KernelFacts, type LbView } from './explain-vip.ts';
 import { hardRemedy, softRemedy } from './fixes.ts';
 import type { Listen, WorkerStatus } from './messages.ts';
+import type { UserKeysStatus } from './user-keys.ts';
 
 export interface Finding {
   /** What part of the way it concerns. */
@@ -37,6 +38,7 @@ export interface ExplainInput {
   silent: string[];
   /** Why workers do not run at all; empty: they do. */
   notRunning: string[];
+  userKeys: UserKeysStatus;
   /** Absolute. */
   dataDir: string;
   lb: Record<string, unknown>;
@@ -145,6 +147,14 @@ function nodeFindings(i: ExplainInput): Finding[] {
     const { at, fix } = hardRemedy(reason, context);
     out.push({ at, severity: 'problem', cause: reason, fix });
   }
+  const { users, pending, without, starting } = i.userKeys;
+  if (pending > 0 && !starting)
+    out.push({
+      at: 'access',
+      severity: without > 0 ? 'problem' : 'note',
+      cause: `the keys of ${pending} of ${users} SNMPv3 users are being made after a change: ${without} of them have none yet and are refused, the others have their old ones`,
+      fix: 'wait a moment; with master_key or localized_key in place of passphrase there is nothing to wait for',
+    });
   for (const w of i.workers) {
     for (const reason of w.hard) {
       const { at, fix } = hardRemedy(reason, context);

@@ -52,6 +52,11 @@ export function softRemedy(reason: string): Remedy {
 
 /** Of a hard reason, or of what keeps a worker from running at all. */
 export function hardRemedy(reason: string, c: RemedyContext): Remedy {
+  if (reason.startsWith('SNMPv3: the keys'))
+    return {
+      at: 'process',
+      fix: 'wait: a passphrase takes 1 to 2 ms, on one core; with master_key or localized_key in its place there is nothing to wait for',
+    };
   if (/ENOSPC|EDQUOT/.test(reason)) return { at: 'spool', fix: `free space on the file system of ${c.dataDir}` };
   if (/EROFS/.test(reason))
     return {

@@ -46,6 +46,7 @@ import { SPEAKER_FILE, SPEAKER_SOCKET, SpeakerHost } from './speaker-host.ts';
 import { SpeakerLink, type SpeakerSide } from './speaker-link.ts';
 import { StartError, unwritable } from './start-error.ts';
 import { Taps } from './tap.ts';
+import { UserKeys } from './user-keys.ts';
 
 export type Role = 'all' | 'ingest' | 'speaker';
 
@@ -87,6 +88,7 @@ export class Supervisor implements Admin {
   private identity: Identity | undefined;
   private inventory: InventoryEntry[];
   private readonly meaning: MeaningHost;
+  private readonly keys: UserKeys;
   private stopping = false;
   private draining = false;
   private release: () => void = () => {};
@@ -99,6 +101,7 @@ export class Supervisor implements Admin {
     this.config = o.config;
     this.inventory = o.inventory;
     this.meaning = new MeaningHost({ ...o, tell: (source) => this.fleet?.tellAll({ kind: 'meaning', source }) });
+    this.keys = new UserKeys({ ...o, registry: this.registry, onKeys: () => this.tellConfig() });
     this.table = new DeviceTable(o.inventory);
     this.asker = new Asker(o.clock);
     this.page = new MetricsPage(() => this.samples());
@@ -133,7 +136,7 @@ export class Supervisor implements Admin {
       if (kept !== undefined) log.warn({}, kept);
       this.identity = this.whoWorkersBecome();
       if (role !== 'speaker') {
-        await this.meaning.first(config.mibs.paths);
+        await Promise.all([this.meaning.first(config.mibs.paths), this.keys.first(config)]);
         await this.startWorkers(dataDir);
       }
       if (role === 'ingest') this.linkSpeaker();
@@ -168,6 +171,7 @@ export class Supervisor implements Admin {
   /** A start that failed leaves nothing behind. */
   private abandon(): void {
     this.stopping = true;
+    this.keys.stop();
     this.fleet?.abandon();
     this.speaker?.abandon();
     for (const close of this.closers) void close();
@@ -192,7 +196,7 @@ export class Supervisor implements Admin {
 
   private async startWorkers(dataDir: string): Promise<void> {
     const fleet = new Fleet({
-      config: () => forChildren(this.config),
+      config: () => this.forWorkers(),
       inventory: () => this.inventory,
       meaning: () => this.meaning.source(),
       clock: this.o.clock,
@@ -223,10 +227,19 @@ export class Supervisor implements Admin {
     if (problem !== undefined) throw new StartError(problem, 1);
   }
 
+  private forWorkers(): Config {
+    return forChildren(this.keys.forWorkers(this.config));
+  }
+
+  private tellConfig(): void {
+    this.fleet?.tellAll({ kind: 'reconfigure', config: this.forWorkers() });
+  }
+
   private startSpeaker(dataDir: string): void {
     this.host = new SpeakerHost({
       ...this.o,
-      config: () => forChildren(this.config),
+      // It takes no telemetry: what collectors know of senders is nothing to it.
+      config: () => forChildren({ ...this.config, collectors: {} }),
       dataDir,
       workers: () => this.fleet?.size ?? 0,
       gid: this.identity?.gid,
@@ -340,6 +353,7 @@ export class Supervisor implements Admin {
       silent,
       devices: this.table.size,
       mibs: this.meaning.mibs.status(),
+      user_keys: this.keys.status(),
       lb,
       funnel: funnel(samples),
       inform_ack: summaries(samples, 'tidegate_inform_ack_seconds'),
@@ -385,6 +399,7 @@ export class Supervisor implements Admin {
       workers,
       silent,
       notRunning: this.fleet?.notRunning() ?? [],
+      userKeys: this.keys.status(),
       dataDir: process.cwd(),
       lb: lb as Record<string, unknown>,
       kernel: readKernelFacts(readProc, lanInterfaces()),
@@ -441,7 +456,8 @@ export class Supervisor implements Admin {
   /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
   reconfigure(config: Config): void {
     this.config = config;
-    this.fleet?.tellAll({ kind: 'reconfigure', config: forChildren(config) });
+    if (this.fleet) this.keys.set(config);
+    this.tellConfig();
     this.speaker?.reconfigure();
     this.reloadMibs();
   }
@@ -476,6 +492,7 @@ export class Supervisor implements Admin {
     const clean = (await this.fleet?.stop(exporters.flush_timeout)) ?? true;
     for (const close of this.closers) await close();
     this.speaker?.abandon();
+    this.keys.stop();
     this.release();
     log.info({ took_ms: Math.round(clock.nowMs() - started), clean }, 'stopped');
     this.finish(clean ? 0 : 1);

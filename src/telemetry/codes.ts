@@ -114,8 +114,8 @@ export const REFUSAL_CODES = {
     fix: 'list the engines under collectors.snmp_trap.engines, or raise collectors.snmp_trap.new_engines',
   },
   'user-keys-pending': {
-    reason: 'the passphrase of the user is not hashed yet',
-    fix: 'it is a moment after a start with many users; master_key or localized_key in place of passphrase needs none of it',
+    reason: 'the keys of the user are still being made of its passphrases',
+    fix: 'it is a moment after a start or a change with many users; the node says how many and takes no VIP before its first are made; master_key or localized_key in place of passphrase needs none of it',
   },
   'unknown-user': {
     reason: 'no user of this name is configured for this engine',

@@ -97,6 +97,7 @@ export const METRICS = {
   },
   tidegate_usm_engines: { type: 'gauge', help: 'Sending SNMPv3 engines whose clock is known' },
   tidegate_usm_keys: { type: 'gauge', help: 'Pairs of engine and user whose keys are ready' },
+  tidegate_usm_users_pending: { type: 'gauge', help: 'SNMPv3 users whose keys are being made of their passphrases' },
   tidegate_usm_fenced: {
     type: 'gauge',
     help: '1 while this worker refuses v3 informs because its clock cannot be trusted',

@@ -17,6 +17,7 @@ function findings(worker: Partial<WorkerStatus>, over: Partial<ExplainInput> = {
     workers: [{ index: 0, hard: [], soft: [], exporters: [], ...worker } as unknown as WorkerStatus],
     silent: [],
     notRunning: [],
+    userKeys: { users: 0, pending: 0, without: 0, starting: false },
     dataDir: '/var/lib/tidegate',
     lb: {},
     kernel: { rpFilter: {}, arpIgnore: {} },
@@ -44,6 +45,7 @@ describe('explain', () => {
   it.each([
     ['socket not bound: 127.0.0.1:1162 EADDRINUSE', 'socket', /127\.0\.0\.1:1162/],
     ['disk not writable: ENOSPC: no space left on device, write', 'spool', /free space on .*\/var\/lib\/tidegate/],
+    ['SNMPv3: the keys of 2701 of 3000 users are not made yet', 'process', /master_key/],
     ['disk: a record waits over 1 s for its fdatasync', 'spool', /disk of \/var\/lib\/tidegate/],
   ])('%s', (reason, at, fix) => {
     const f = findings({ hard: [reason] }).find((x) => x.cause === `worker 0: ${reason}`);
@@ -109,5 +111,13 @@ describe('explain', () => {
         cause: expect.stringMatching(/connecting/),
       });
     });
+  });
+
+  it('says that keys of users are being made after a change', () => {
+    const waiting = (pending: number, without: number) =>
+      findings({}, { userKeys: { users: 9, pending, without, starting: false } }).filter((f) => f.at === 'access');
+    expect(waiting(0, 0)).toEqual([]);
+    expect(waiting(3, 0)[0]).toMatchObject({ severity: 'note', cause: expect.stringContaining('3 of 9') });
+    expect(waiting(3, 2)[0]).toMatchObject({ severity: 'problem', cause: expect.stringContaining('2 of them') });
   });
 });

@@ -243,7 +243,8 @@ export class SnmpTrapCollector implements Collector {
     const soft = dropping ? ['kernel-drops'] : [];
     const fenced = this.usm.tick();
     if (fenced !== undefined) soft.push(`v3 informs refused: ${fenced}`);
-    return { hard: [], soft };
+    const unready = this.usm.unready();
+    return { hard: unready === undefined ? [] : [unready], soft };
   }
 
   private receive(l: Listener, d: Datagram): void {

@@ -33,5 +33,6 @@ export const snmpTrapConfig = z.strictObject({
     .prefault({}),
 });
 
-export type SnmpTrapConfig = z.output<typeof snmpTrapConfig>;
+/** `starting`: users may have no keys yet because the instance has just started (process/user-keys.ts); not a key of the file. */
+export type SnmpTrapConfig = z.output<typeof snmpTrapConfig> & { starting?: boolean };
 export type AckMode = SnmpTrapConfig['ack'];

@@ -1,19 +1,15 @@
-/** USM as the collector uses it: configuration → machine, keys prepared beside the traffic, metrics, and the guard of the clock. */
+/** USM as the collector uses it: configuration → machine, metrics, and the guard of the clock. */
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { responseTo } from '../../codec/snmp/encode.ts';
-import type { TimerHandle } from '../../core/clock.ts';
-import type { AuthProtocol } from '../../protocol/usm/algorithms.ts';
 import { ClockGuard } from '../../protocol/usm/clock-guard.ts';
 import { derivedEngineId, engineTime, type OwnEngine, Salts } from '../../protocol/usm/engine.ts';
 import { type Accepted, tooBigPdu, type UsmEffect, UsmMachine, type UsmSettings } from '../../protocol/usm/machine.ts';
-import type { KeyMaterial, UserSpec } from '../../protocol/usm/users.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { CollectorContext } from '../collector.ts';
 import type { SnmpTrapConfig } from './config.ts';
+import { userSpec } from './usm-users.ts';
 
-/** A start may take this long to hash passphrases; the rest is done beside the traffic. */
-const PREPARE_MS = 500;
 /** A megabyte of hashing takes 1 to 2 ms: these are at most 4 % of a core. */
 const COSTLY = { perSource: 4, total: 20 };
 /** How often the time is written down. */
@@ -33,12 +29,12 @@ export class Usm {
   private settings: UsmSettings;
   private derived = false;
   private fenced: string | undefined;
-  private preparing: TimerHandle | undefined;
+  private starting: boolean;
   private markedAt = Number.NEGATIVE_INFINITY;
-  private stopped = false;
 
   constructor(config: SnmpTrapConfig, ctx: CollectorContext) {
     this.ctx = ctx;
+    this.starting = config.starting === true;
     this.settings = this.settingsOf(config);
     const { id, boots } = this.settings.engine;
     const salts = new Salts(`${ctx.site ?? ''}\n${ctx.node ?? ''}`, ctx.worker, randomBytes(5));
@@ -50,9 +46,6 @@ export class Usm {
     this.engines = m.handle('tidegate_usm_engines');
     this.keys = m.handle('tidegate_usm_keys');
     this.fencedGauge = m.handle('tidegate_usm_fenced');
-    const until = ctx.clock.nowMs() + PREPARE_MS;
-    while (ctx.clock.nowMs() < until) if (!this.machine.prepareNext()) break;
-    this.prepare();
     this.look();
     if (this.derived && this.machine.userCount > 0 && ctx.worker === 0)
       ctx.log.info(
@@ -95,12 +88,19 @@ export class Usm {
 
   /** Taken over at once; users that did not change keep their keys. */
   configure(config: SnmpTrapConfig): void {
+    this.starting = config.starting === true;
     this.settings = this.settingsOf(config);
     const now = { ms: this.ctx.clock.nowMs(), wallMs: this.ctx.clock.wallMs() };
     this.machine.handle(now, { kind: 'configure', settings: this.settings }, []);
     this.guard.configure(this.settings.engine.boots);
     this.look();
-    this.prepare();
+  }
+
+  /** Why this node is not ready for SNMPv3: it has just started, and users have no keys yet. After a reload the others go on. */
+  unready(): string | undefined {
+    const { pendingUsers, userCount } = this.machine;
+    if (!this.starting || pendingUsers === 0) return undefined;
+    return `SNMPv3: the keys of ${pendingUsers} of ${userCount} users are not made yet`;
   }
 
   /** How far UTC here is from that of the cluster's members, in milliseconds; undefined: nobody to compare with. */
@@ -124,8 +124,6 @@ export class Usm {
   }
 
   stop(): void {
-    this.stopped = true;
-    if (this.preparing) this.ctx.clock.clearTimeout(this.preparing);
     if (this.machine.userCount > 0) this.ctx.engineClock?.save(this.guard.mark);
   }
 
@@ -140,6 +138,7 @@ export class Usm {
         refusing_informs: this.fenced,
       },
       users: this.machine.userCount,
+      users_pending: this.machine.pendingUsers,
       engines: this.machine.known.engines,
       usm_stats: this.machine.stats,
     };
@@ -161,16 +160,6 @@ export class Usm {
       else this.ctx.log.error({ reason, code: 'clock-behind' }, 'SNMPv3 informs are refused: the clock is wrong');
     }
     return wallMs;
-  }
-
-  /** The next passphrase, then the loop turns. */
-  private prepare(): void {
-    if (this.preparing !== undefined || this.stopped || !this.machine.unprepared) return;
-    this.preparing = this.ctx.clock.setTimeout(() => {
-      this.preparing = undefined;
-      this.machine.prepareNext();
-      this.prepare();
-    }, 1);
   }
 
   private count(e: UsmEffect): void {
@@ -198,7 +187,7 @@ export class Usm {
     };
     return {
       engine,
-      users: c.users.map(userOf),
+      users: c.users.map(userSpec),
       engines: new Map(c.engines.map((e) => [Buffer.from(e.id, 'hex').toString('latin1'), e.timeliness])),
       budgets: {
         newEngine: { perSource: c.new_engines.per_source, total: c.new_engines.total },
@@ -207,20 +196,4 @@ export class Usm {
       },
     };
   }
-}
-
-function userOf(u: SnmpTrapConfig['users'][number]): UserSpec {
-  return {
-    name: u.name,
-    engineId: u.engine_id === undefined ? undefined : Buffer.from(u.engine_id, 'hex'),
-    auth: u.auth && { protocol: u.auth.protocol as AuthProtocol, key: material(u.auth) },
-    priv: u.priv && { protocol: u.priv.protocol, key: material(u.priv) },
-    timeliness: u.timeliness,
-  };
-}
-
-function material(k: { passphrase?: string; master_key?: string; localized_key?: string }): KeyMaterial {
-  if (k.master_key !== undefined) return { kind: 'master', key: Buffer.from(k.master_key, 'hex') };
-  if (k.localized_key !== undefined) return { kind: 'localized', key: Buffer.from(k.localized_key, 'hex') };
-  return { kind: 'passphrase', text: k.passphrase! };
 }

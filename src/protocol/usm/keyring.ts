@@ -12,7 +12,7 @@ import { pairKey, type User } from './users.ts';
 
 export interface KeyBudgets {
   newEngine: Rate;
-  /** Engines that cost a megabyte of hashing each, and passphrases that are not hashed yet. */
+  /** Engines that cost a megabyte of hashing each. */
   costly: Rate;
 }
 
@@ -67,7 +67,7 @@ export class KeyRing {
     }
     const denied = this.deny(r, single);
     if (denied !== undefined) return denied;
-    const keys = user.keysOn(r.engineId)!;
+    const keys = user.keysOn(r.engineId, r.local)!;
     if (single) user.keys = keys;
     else if (r.expected) this.prove(r, keys);
     return { keys, fresh: !single && !r.expected };
@@ -80,7 +80,7 @@ export class KeyRing {
 
   private deny(r: KeyRequest, single: boolean): KeyDenial | undefined {
     const { user, now, source } = r;
-    if (!user.ready) return this.costly.take(now, source) ? undefined : 'user-keys-pending';
+    if (!user.ready) return 'user-keys-pending';
     if (user.costly && !r.local) return this.costly.take(now, source) ? undefined : 'new-engine-budget';
     if (single || r.expected) return undefined;
     return this.newEngine.take(now, source) ? undefined : 'new-engine-budget';

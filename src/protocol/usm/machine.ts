@@ -196,14 +196,9 @@ export class UsmMachine {
     return { engines: this.clocks.size, pairs: this.ring.size };
   }
 
-  /** Hashes the next passphrase that was not yet; true while there are more. */
-  prepareNext(): boolean {
-    return this.users.prepareNext();
-  }
-
-  /** Are there passphrases that are not hashed yet? */
-  get unprepared(): boolean {
-    return this.users.waiting;
+  /** Users whose keys are not made yet: what they send is refused. */
+  get pendingUsers(): number {
+    return this.users.pending;
   }
 
   handle(now: Now, input: UsmInput, out: UsmEffect[]): void {

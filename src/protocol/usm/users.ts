@@ -1,20 +1,23 @@
 /**
  * The table of users (RFC 3414 section 2.1): by (engine, name) for users of one engine, by name for users of any engine.
  *
- * A megabyte is hashed once for each passphrase and hash, before or at the first use, never again. An unchanged user keeps its keys
- * over a change of the table.
+ * A passphrase never comes here: a megabyte is hashed for it where the configuration is loaded. An unchanged user keeps its keys over a
+ * change of the table.
  */
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { type AuthProtocol, isCostly, type PrivProtocol, type SecurityLevel } from './algorithms.ts';
-import { type LocalKeys, localize, localizePriv, localKeys, masterKey } from './keys.ts';
+import { type LocalKeys, localize, localizePriv, localKeys } from './keys.ts';
 import type { Timeliness } from './timeliness.ts';
 
-/** A localised key belongs to one engine; the others make one for each. */
+/**
+ * A localised key belongs to one engine; a master key makes one for each. `own`: the localised key on our engine, where making it costs a
+ * megabyte and it is made already. `pending`: there will be a master key, and there is none yet.
+ */
 export type KeyMaterial =
-  | { kind: 'passphrase'; text: string }
-  | { kind: 'master'; key: Buffer }
-  | { kind: 'localized'; key: Buffer };
+  | { kind: 'master'; key: Buffer; own?: Buffer }
+  | { kind: 'localized'; key: Buffer }
+  | { kind: 'pending' };
 
 export interface UserSpec {
   name: string;
@@ -26,96 +29,47 @@ export interface UserSpec {
   timeliness?: Timeliness;
 }
 
-/** Megabyte hashes that were made, by hash and passphrase. The passphrase itself is no key of the map. */
-export class MasterKeys {
-  private readonly made = new Map<string, Buffer>();
-
-  has(auth: AuthProtocol, material: KeyMaterial): boolean {
-    return material.kind !== 'passphrase' || this.made.has(nameOf(auth, material.text));
-  }
-
-  /** Hashes a megabyte where it was not done before. */
-  get(auth: AuthProtocol, material: KeyMaterial): Buffer {
-    if (material.kind !== 'passphrase') return material.key;
-    const name = nameOf(auth, material.text);
-    let ku = this.made.get(name);
-    if (ku === undefined) {
-      ku = masterKey(auth, material.text);
-      this.made.set(name, ku);
-    }
-    return ku;
-  }
-
-  /** Forgets those that no user needs any more. */
-  keep(specs: readonly UserSpec[]): void {
-    const wanted = new Set<string>();
-    for (const { auth, priv } of specs) {
-      if (auth?.key.kind === 'passphrase') wanted.add(nameOf(auth.protocol, auth.key.text));
-      if (auth && priv?.key.kind === 'passphrase') wanted.add(nameOf(auth.protocol, priv.key.text));
-    }
-    for (const name of this.made.keys()) if (!wanted.has(name)) this.made.delete(name);
-  }
-}
-
-function nameOf(auth: AuthProtocol, passphrase: string): string {
-  return createHash('sha256').update(`${auth}\n`).update(passphrase).digest('latin1');
-}
-
 /** One user as configured. */
 export class User {
   readonly spec: UserSpec;
   readonly level: SecurityLevel;
-  /** A new engine costs a megabyte of hashing (Reeder's extension of a short hash), however its master key was given. */
+  /** A new engine costs a megabyte of hashing (Reeder's extension of a short hash). */
   readonly costly: boolean;
+  /** Are there keys to work with? */
+  readonly ready: boolean;
   /** Equal where nothing differs. */
   readonly fingerprint: string;
   /** Of a user of one engine. */
   keys: LocalKeys | undefined;
-  private readonly masters: MasterKeys;
 
-  constructor(spec: UserSpec, masters: MasterKeys) {
+  constructor(spec: UserSpec) {
     this.spec = spec;
-    this.masters = masters;
     this.level = spec.auth === undefined ? 'noAuthNoPriv' : spec.priv === undefined ? 'authNoPriv' : 'authPriv';
     this.costly =
       spec.auth !== undefined &&
       spec.priv?.key.kind !== 'localized' &&
       isCostly(spec.auth.protocol, spec.priv?.protocol);
+    this.ready = spec.auth?.key.kind !== 'pending' && spec.priv?.key.kind !== 'pending';
     this.fingerprint = fingerprint(spec);
   }
 
-  /** Are all master keys there, so that a new engine costs no megabyte of them? */
-  get ready(): boolean {
-    const { auth, priv } = this.spec;
-    if (auth === undefined) return true;
-    return (
-      this.masters.has(auth.protocol, auth.key) && (priv === undefined || this.masters.has(auth.protocol, priv.key))
-    );
-  }
-
-  /** Hashes what is needed for `ready`. */
-  prepare(): void {
-    const { auth, priv } = this.spec;
-    if (auth === undefined) return;
-    this.masters.get(auth.protocol, auth.key);
-    if (priv !== undefined) this.masters.get(auth.protocol, priv.key);
-  }
-
-  /** The keys on an engine; a user without authentication has none. */
-  keysOn(engineId: Buffer): LocalKeys | undefined {
+  /** The keys on an engine; a user without authentication, or that is not ready, has none. `local`: it is our engine. */
+  keysOn(engineId: Buffer, local: boolean): LocalKeys | undefined {
     const { auth, priv } = this.spec;
     if (auth === undefined) return undefined;
     const { protocol } = auth;
-    const authKey =
-      auth.key.kind === 'localized' ? auth.key.key : localize(protocol, this.masters.get(protocol, auth.key), engineId);
-    let privKey: Buffer | undefined;
-    if (priv !== undefined)
-      privKey =
-        priv.key.kind === 'localized'
-          ? priv.key.key
-          : localizePriv(protocol, priv.protocol, this.masters.get(protocol, priv.key), engineId);
-    return localKeys(protocol, authKey, priv?.protocol, privKey);
+    const authKey = kul(auth.key, (ku) => localize(protocol, ku, engineId));
+    if (authKey === undefined || priv === undefined)
+      return authKey && localKeys(protocol, authKey, undefined, undefined);
+    const made = local && priv.key.kind === 'master' ? priv.key.own : undefined;
+    const privKey = made ?? kul(priv.key, (ku) => localizePriv(protocol, priv.protocol, ku, engineId));
+    return privKey && localKeys(protocol, authKey, priv.protocol, privKey);
   }
+}
+
+function kul(key: KeyMaterial, localized: (ku: Buffer) => Buffer): Buffer | undefined {
+  if (key.kind === 'pending') return undefined;
+  return key.kind === 'localized' ? key.key : localized(key.key);
 }
 
 /** A key of (engine, name); both as latin1 text of their octets. */
@@ -126,9 +80,7 @@ export function pairKey(engine: string, name: string): string {
 export class UserTable {
   private exact = new Map<string, User>();
   private any = new Map<string, User>();
-  private engines = new Set<string>();
-  private readonly masters = new MasterKeys();
-  private unprepared: User[] = [];
+  private notReady = 0;
 
   get size(): number {
     return this.exact.size + this.any.size;
@@ -140,23 +92,15 @@ export class UserTable {
     for (const list of [this.exact, this.any]) for (const u of list.values()) before.set(u.fingerprint, u);
     this.exact = new Map();
     this.any = new Map();
-    this.engines = new Set();
-    this.unprepared = [];
-    this.masters.keep(specs);
     for (const spec of specs) {
-      const fresh = new User(spec, this.masters);
+      const fresh = new User(spec);
       const user = before.get(fresh.fingerprint) ?? fresh;
       const name = Buffer.from(spec.name).toString('latin1');
       if (spec.engineId === undefined) this.any.set(name, user);
-      else {
-        const engine = spec.engineId.toString('latin1');
-        this.engines.add(engine);
-        this.exact.set(pairKey(engine, name), user);
-      }
-      if (!user.ready) this.unprepared.push(user);
+      else this.exact.set(pairKey(spec.engineId.toString('latin1'), name), user);
     }
-    // The last is prepared first.
-    this.unprepared.reverse();
+    this.notReady = 0;
+    for (const list of [this.exact, this.any]) for (const u of list.values()) if (!u.ready) this.notReady++;
   }
 
   /** The user of that name on that engine, else the one of that name on any. */
@@ -164,31 +108,16 @@ export class UserTable {
     return this.exact.get(pairKey(engine, name)) ?? this.any.get(name);
   }
 
-  /** Is the engine named by a user? */
-  names(engine: string): boolean {
-    return this.engines.has(engine);
-  }
-
-  /** Are there users whose master keys are not made yet? */
-  get waiting(): boolean {
-    return this.unprepared.length > 0;
-  }
-
-  /** Makes the master keys of the next user; true while there are more. */
-  prepareNext(): boolean {
-    for (;;) {
-      const user = this.unprepared.pop();
-      if (user === undefined) return false;
-      if (user.ready) continue;
-      user.prepare();
-      return this.unprepared.length > 0;
-    }
+  /** Users whose keys are not made yet. */
+  get pending(): number {
+    return this.notReady;
   }
 }
 
 function fingerprint(s: UserSpec): string {
   const material = (k: KeyMaterial | undefined): unknown =>
-    k && (k.kind === 'passphrase' ? [k.kind, k.text] : [k.kind, k.key.toString('hex')]);
+    k &&
+    (k.kind === 'pending' ? [k.kind] : [k.kind, k.key.toString('hex'), k.kind === 'master' && k.own?.toString('hex')]);
   const parts = [
     s.name,
     s.engineId?.toString('hex'),

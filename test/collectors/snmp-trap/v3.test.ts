@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import type { CollectorContext } from '../../../src/collectors/collector.ts';
 import { SnmpTrapCollector } from '../../../src/collectors/snmp-trap/collector.ts';
-import { snmpTrapConfig } from '../../../src/collectors/snmp-trap/config.ts';
+import { type SnmpTrapConfig, snmpTrapConfig } from '../../../src/collectors/snmp-trap/config.ts';
 import { planReload } from '../../../src/config/plan.ts';
 import { redact } from '../../../src/config/redact.ts';
 import type { Config } from '../../../src/config/schema.ts';
@@ -221,6 +221,37 @@ describe('an SNMPv3 notification', () => {
     r.from(inform(r.time(), { requestId: 9 }));
     expect(r.refused()).toEqual(['unknown-user']);
     expect(r.emitted).toHaveLength(1);
+  });
+});
+
+describe('users whose keys are not made yet', () => {
+  const waiting = [{ name: 'noc', auth: { protocol: 'sha256' }, priv: { protocol: 'aes128' } }, { name: 'open' }];
+  const without = (starting: boolean | undefined) =>
+    ({ ...snmpTrapConfig.parse(CONFIG), users: waiting, starting }) as unknown as SnmpTrapConfig;
+  const trapOf = (c: Credentials) =>
+    v3(c, { level: c.auth ? 'authPriv' : 'noAuthNoPriv', engineId: SENDER, boots: 9, time: 5, pdu: 'trap' });
+
+  it('at a start keep the node from taking VIPs, and are refused; the others are heard', () => {
+    const r = rig();
+    r.collector.reconfigure(without(true));
+    expect(r.collector.health().hard).toEqual(['SNMPv3: the keys of 1 of 2 users are not made yet']);
+    r.from(trapOf(noc));
+    r.from(trapOf({ name: 'open' }));
+    expect(r.refused()).toEqual(['user-keys-pending']);
+    expect(r.emitted).toHaveLength(1);
+    expect(r.collector.status().v3).toMatchObject({ users: 2, users_pending: 1 });
+    r.collector.reconfigure(snmpTrapConfig.parse(CONFIG));
+    expect(r.collector.health().hard).toEqual([]);
+    r.from(trapOf(noc));
+    expect(r.emitted).toHaveLength(2);
+  });
+
+  it('after a change are refused, and the node stays ready', () => {
+    const r = rig();
+    r.collector.reconfigure(without(undefined));
+    expect(r.collector.health()).toEqual({ hard: [], soft: [] });
+    r.from(trapOf(noc));
+    expect(r.refused()).toEqual(['user-keys-pending']);
   });
 });
 

@@ -13,7 +13,7 @@ import { seal } from '../../../src/protocol/usm/seal.ts';
 import type { Timeliness } from '../../../src/protocol/usm/timeliness.ts';
 import type { UserSpec } from '../../../src/protocol/usm/users.ts';
 import { play, scenarios } from '../../scenario/runner.ts';
-import { type Credentials, keysOf, NOTIFICATION, read, type Sent, v3 } from './sender.ts';
+import { type Credentials, keysOf, ku, NOTIFICATION, read, type Sent, v3 } from './sender.ts';
 
 const FOLDER = fileURLToPath(new URL('../../scenario/usm', import.meta.url));
 const OWN = Buffer.from('80001f880411223344', 'hex');
@@ -41,8 +41,8 @@ const USERS: Record<string, Credentials> = { noc, ops, open, slow, old };
 function specOf(c: Credentials, more: Partial<UserSpec> = {}): UserSpec {
   return {
     name: c.name,
-    auth: c.auth && { protocol: c.auth, key: { kind: 'passphrase', text: c.authPass ?? '' } },
-    priv: c.priv && { protocol: c.priv, key: { kind: 'passphrase', text: c.privPass ?? '' } },
+    auth: c.auth && { protocol: c.auth, key: { kind: 'master', key: ku(c.auth, c.authPass ?? '') } },
+    priv: c.auth && c.priv && { protocol: c.priv, key: { kind: 'master', key: ku(c.auth, c.privPass ?? '') } },
     ...more,
   };
 }
@@ -61,9 +61,8 @@ function settings(more: Partial<UsmSettings> = {}): UsmSettings {
   };
 }
 
-function rig(more: Partial<UsmSettings> = {}, prepared = true) {
+function rig(more: Partial<UsmSettings> = {}) {
   const machine = new UsmMachine(settings(more), new Salts('n1', 2, Buffer.alloc(5)), 1000);
-  if (prepared) while (machine.prepareNext());
   return {
     machine,
     /** At `ms` after the start, when engineTime is 1000. */
@@ -294,13 +293,33 @@ describe('the table of users', () => {
     expect(machine.known.pairs).toBe(known);
   });
 
-  it('hashes passphrases beforehand; until then a few at a time', () => {
-    const { machine, send } = rig({}, false);
+  it('refuses users whose keys are still being made, and no others; asks no budget for it and sends no Report', () => {
+    const pending = { kind: 'pending' } as const;
+    const waiting = specOf(noc, {
+      auth: { protocol: 'sha256', key: pending },
+      priv: { protocol: 'aes128', key: pending },
+    });
+    const { machine, send } = rig({ users: [waiting, specOf(ops), specOf(open)] });
+    expect(machine.pendingUsers).toBe(1);
+    for (let i = 0; i < 30; i++) expect(said(send(trap(noc, i)))).toEqual(['user-keys-pending']);
+    expect(said(send(own(noc)))).toEqual(['user-keys-pending']);
+    expect(said(send(trap(ops, 1)))).toEqual(['accept trap']);
+    machine.handle({ ms: 0, wallMs: 0 }, { kind: 'configure', settings: settings() }, []);
+    expect(machine.pendingUsers).toBe(0);
     expect(said(send(trap(noc, 1)))).toEqual(['accept trap']);
-    let steps = 0;
-    while (machine.prepareNext()) steps++;
-    expect(steps).toBeGreaterThan(0);
-    expect(machine.prepareNext()).toBe(false);
+  });
+
+  it('uses the privacy key on our engine where it is given, and on other engines makes its own', () => {
+    const own2 = (key: Buffer) => ({ kind: 'master', key: ku('md5', slow.privPass!), own: key }) as const;
+    const priv = (key: Buffer) => ({ protocol: 'aes256c' as const, key: own2(key) });
+    const right = localizePriv('md5', 'aes256c', ku('md5', slow.privPass!), OWN);
+    const a = rig({ users: [specOf(slow, { priv: priv(right) })] });
+    expect(said(a.send(own(slow)))).toEqual(['accept inform']);
+    expect(said(a.send(trap(slow, 1)))).toEqual(['accept trap']);
+    // It is really used.
+    const b = rig({ users: [specOf(slow, { priv: priv(Buffer.alloc(32)) })] });
+    expect(said(b.send(own(slow)))[0]).toBe('decryption-error');
+    expect(said(b.send(trap(slow, 1)))).toEqual(['accept trap']);
   });
 
   it('is empty: nothing is accepted and nobody is answered', () => {

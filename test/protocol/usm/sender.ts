@@ -22,7 +22,8 @@ export interface Credentials {
 
 const made = new Map<string, Buffer>();
 
-function ku(auth: AuthProtocol, pass: string): Buffer {
+/** The master key of a passphrase, hashed once. */
+export function ku(auth: AuthProtocol, pass: string): Buffer {
   const key = `${auth} ${pass}`;
   const known = made.get(key) ?? masterKey(auth, pass);
   made.set(key, known);
