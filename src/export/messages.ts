@@ -8,6 +8,8 @@ export interface ExportInit {
   kind: 'init';
   config: ExportConfig;
   networks: Readonly<Record<string, { device?: string }>>;
+  /** Addresses from which a relayed datagram may come back: members of the cluster and VIPs. */
+  peers: string[];
   node: string;
   site: string;
   worker: number;
@@ -29,6 +31,7 @@ export interface ExportInit {
 export type ToExport =
   | ExportInit
   | { kind: 'durable'; cls: EventClass; end: Position; seq: number }
+  | { kind: 'peers'; peers: string[] }
   /** One of `olderShards` is recovered and read for its manifests: not before may it be drained and removed. */
   | { kind: 'scanned'; shard: string }
   /** What was last handed over as `lines` is written. */

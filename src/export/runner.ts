@@ -19,6 +19,7 @@ import { KafkaExporter } from './kafka/exporter.ts';
 import { QuarantineFile } from './kafka/quarantine.ts';
 import type { ExportInit, FromExport, ToExport } from './messages.ts';
 import { RelayExporter } from './relay/exporter.ts';
+import { LoopPeers } from './relay/peers.ts';
 import { StdoutExporter } from './stdout/exporter.ts';
 import type { Exporter, ShardExport, ShardLogs } from './types.ts';
 
@@ -54,6 +55,7 @@ export class ExportRunner {
   private readonly o: RunnerOptions;
   private readonly exporters: Exporter[];
   private readonly stdouts: StdoutExporter[] = [];
+  private readonly peers: LoopPeers;
   private readonly ends: Record<EventClass, Position>;
   private readonly seqs: Partial<Record<EventClass, number>> = {};
   /** The worker's own shard, by exporter. */
@@ -76,6 +78,7 @@ export class ExportRunner {
     this.o = o;
     this.ends = { ...o.init.ends };
     this.olderLeft = [...o.init.olderShards];
+    this.peers = new LoopPeers(o.init.config, o.init.peers, o.clock);
     this.exporters = o.exporters ?? this.build();
     for (const e of this.exporters) e.onChange = () => this.wake?.();
   }
@@ -95,6 +98,9 @@ export class ExportRunner {
         this.ends[m.cls] = m.end;
         this.seqs[m.cls] = m.seq;
         for (const s of this.current) s.shard.durable(m.cls, m.end, m.seq);
+        return;
+      case 'peers':
+        this.peers.replace(m.peers);
         return;
       case 'scanned':
         this.scanned.add(m.shard);
@@ -145,7 +151,8 @@ export class ExportRunner {
         continue;
       }
       if (config.type === 'relay') {
-        out.push(new RelayExporter({ name, config, site, node, worker, clock, log, open: this.o.openSender }));
+        const { peers } = this;
+        out.push(new RelayExporter({ name, config, site, node, worker, clock, log, open: this.o.openSender, peers }));
         continue;
       }
       const quarantine = new QuarantineFile(init.quarantineDir, name, init.worker, init.node);

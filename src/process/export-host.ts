@@ -1,5 +1,7 @@
 /** The ingest thread's end of the export thread: starts it, tells it what is durable, takes receipts, marks and progress. */
 import { Worker as Thread } from 'node:worker_threads';
+import type { Config } from '../config/schema.ts';
+import { parseEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { EventClass } from '../event/types.ts';
 import { knownLowWater } from '../export/marks.ts';
@@ -73,6 +75,7 @@ export class ExportHost {
       kind: 'init',
       config: init.config.export,
       networks: init.config.networks,
+      peers: peersOf(init.config),
       node: init.config.node,
       site: init.config.site,
       worker: init.index,
@@ -88,6 +91,11 @@ export class ExportHost {
 
   durable(cls: EventClass, end: Position, seq: number): void {
     this.tell({ kind: 'durable', cls, end, seq });
+  }
+
+  /** Members of the cluster and VIPs may be others now. */
+  reconfigure(config: Config): void {
+    this.tell({ kind: 'peers', peers: peersOf(config) });
   }
 
   /** A shard of an older generation has its manifests: it may be drained and removed. */
@@ -193,4 +201,11 @@ export class ExportHost {
         metrics.handle('tidegate_lost_events_total', { collector, reason: 'quarantine' }).value = n;
     }
   }
+}
+
+/** Where other nodes of this cluster send from, and its VIPs. */
+function peersOf(c: Config): string[] {
+  const members = (c.cluster?.members ?? []).flatMap((m) => parseEndpoint(m.address)?.address ?? []);
+  const vips = c.lb.vips.flatMap((v) => v.addresses.map((a) => a.slice(0, a.indexOf('/'))));
+  return [...members, ...vips];
 }

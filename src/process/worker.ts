@@ -331,6 +331,7 @@ export class Worker {
       case 'reconfigure':
         this.config = m.config;
         this.collectors.reconfigure(m.config);
+        this.exports.reconfigure(m.config);
         return;
       case 'emit':
         this.say(m.event);

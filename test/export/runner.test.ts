@@ -72,6 +72,7 @@ function run(
   const init: ExportInit = {
     kind: 'init',
     config: exportConfig.parse({ kafka: { brokers: ['127.0.0.1:1'] } }),
+    peers: [],
     node: 'edge-1',
     site: 's',
     worker: 0,

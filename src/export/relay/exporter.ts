@@ -19,7 +19,8 @@ import type { Position } from '../../spool/types.ts';
 import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
 import type { RelayConfig } from './config.ts';
 import { encodeV1, encodeV2c, hopsOf, v2VarBinds } from './encode.ts';
-import { markOf, RawMemory } from './loop.ts';
+import { isLoopback, markOf, RawMemory } from './loop.ts';
+import type { LoopPeers } from './peers.ts';
 import type { RelayState } from './state.ts';
 import { RelayTarget, type Skip } from './target.ts';
 import { RelayCredentials, V3Session } from './usm.ts';
@@ -33,6 +34,8 @@ export interface RelayOptions {
   clock: Clock;
   log: Logger;
   open: OpenSender;
+  /** Who might send back what was relayed. */
+  peers: Pick<LoopPeers, 'has'>;
 }
 
 /** What happened to notifications, by target. */
@@ -209,9 +212,8 @@ export class RelayExporter implements Exporter {
     const { address, port } = e.data.source;
     // What a receiver sent is not for it; on loopback many have one address.
     if (address === r.address && !isLoopback(address)) return 'looped';
-    return r.memory.looped(raw, `${address} ${isLoopback(address) ? port : ''}`, this.o.clock.nowMs())
-      ? 'looped'
-      : undefined;
+    const source = { address, port, peer: this.o.peers.has(address) };
+    return r.memory.looped(raw, source, this.o.clock.nowMs()) ? 'looped' : undefined;
   }
 
   private send(r: Receiver, id: number, e: TrapEvent, raw: Buffer | undefined): boolean {
@@ -266,10 +268,6 @@ export class RelayExporter implements Exporter {
 
 function count(r: Receiver, what: string, n = 1): void {
   r.counts[what] = (r.counts[what] ?? 0) + n;
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1';
 }
 
 function engineOf(o: RelayOptions): OwnEngine {
