@@ -299,14 +299,21 @@ export class SnmpTrapCollector implements Collector {
     }
   }
 
-  /** The device is the one that sent the datagram, or, of a trusted relay, the one it names. */
-  private origin(l: Listener, d: Datagram, n: Notification): Origin {
+  /**
+   * The device is the one whose authenticated engine id the inventory knows, else the one that sent the datagram, or, of a trusted relay, the one
+   * it names.
+   */
+  private origin(l: Listener, d: Datagram, n: Notification, engineId?: string): Origin {
     const { address, device } = l.sources.find(d.source);
     const origin: Origin = { network: l.network, address, port: d.sourcePort, sec: d.sec, nsec: d.nsec, device };
     const said = n.trapAddress ?? n.agentAddress;
     if (said !== undefined && this.guard.trusts(d.source)) {
       origin.device = this.ctx.inventory.resolve({ network: l.network, address: said });
       origin.addressFrom = n.trapAddress === undefined ? 'agent_address' : 'trap_address';
+    }
+    if (engineId !== undefined) {
+      const named = origin.addressFrom === undefined ? address : said!;
+      origin.device = this.ctx.inventory.resolve({ network: l.network, address: named, engineId });
     }
     return origin;
   }
@@ -325,14 +332,8 @@ export class SnmpTrapCollector implements Collector {
           continue;
         }
         const spoken = spokenOf(e);
-        const origin = this.origin(l, d, notification);
         // An engine id is believed where it is authenticated.
-        if (spoken.engineId !== undefined && e.level !== 'noAuthNoPriv')
-          origin.device = this.ctx.inventory.resolve({
-            network: l.network,
-            address: origin.address,
-            engineId: spoken.engineId,
-          });
+        const origin = this.origin(l, d, notification, e.level === 'noAuthNoPriv' ? undefined : spoken.engineId);
         if (pdu.pdu === 'inform')
           this.receiveInform(l, d, { bytes, pdu, notification, origin, spoken, answer: () => this.usm.answer(e) });
         else {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { decodeEnvelope, decodePdu } from '../../../src/codec/snmp/decode.ts';
 import { buildTrap, type TrapInput } from '../../../src/codec/snmp/describe.ts';
+import type { VarBindInput } from '../../../src/codec/snmp/encode.ts';
 import { SnmpTrapCollector } from '../../../src/collectors/snmp-trap/collector.ts';
 import { type AckMode, snmpTrapConfig } from '../../../src/collectors/snmp-trap/config.ts';
 import { ManualClock } from '../../../src/core/clock.ts';
@@ -13,6 +14,7 @@ import { DeviceTable } from '../../../src/inventory/inventory.ts';
 import { MemoryUdpSocket, type SentDatagram } from '../../../src/net/memory.ts';
 import { Refusals } from '../../../src/telemetry/refusals.ts';
 import { Registry } from '../../../src/telemetry/registry.ts';
+import { type Credentials, NOTIFICATION, v3 } from '../../protocol/usm/sender.ts';
 import { validateEvent } from '../../schema.ts';
 import { taken } from './taken.ts';
 
@@ -570,6 +572,35 @@ describe('trusted relays', () => {
       ['r1', 'trap_address', undefined, '198.51.100.1'],
       ['mgmt|203.0.113.5', 'source', '198.51.100.1', undefined],
       ['mgmt|203.0.113.5', 'source', undefined, '198.51.100.1'],
+    ]);
+  });
+
+  it('of v3, too: an engine id that the inventory does not know leaves the device to them, one that it knows is the device', () => {
+    const noc: Credentials = { name: 'noc', auth: 'sha1', authPass: 'auth of noc' };
+    const users = [{ name: 'noc', auth: { protocol: 'sha1', passphrase: 'auth of noc' } }];
+    const r = rig({ users, trusted_relays: ['192.0.2.0/24'] });
+    const known = Buffer.from('800000090300aabbccddee', 'hex');
+    r.inventory.replace([
+      { id: 'r1', name: 'Router 1', match: [{ network: 'mgmt', address: '198.51.100.1' }] },
+      { id: 'r7', name: 'Router 7', match: [{ network: 'mgmt', engine_id: known.toString('hex') }] },
+    ]);
+    const named: VarBindInput = { oid: '1.3.6.1.6.3.18.1.3.0', type: 'ip-address', value: '198.51.100.1' };
+    const said = (engineId: Buffer): Buffer =>
+      v3(noc, {
+        ...{ level: 'authNoPriv', engineId, boots: 1, time: 1, pdu: 'trap' },
+        varbinds: [...NOTIFICATION.slice(0, 2), named],
+      });
+    for (const source of ['192.0.2.5', '203.0.113.5'])
+      for (const engine of [Buffer.from('80000009030000000001', 'hex'), known]) r.from(source, said(engine));
+    const seen = [0, 1, 2, 3].map((i) => {
+      const { data } = r.event(i);
+      return [(data.device as { id: string }).id, data.address_from];
+    });
+    expect(seen).toEqual([
+      ['r1', 'trap_address'],
+      ['r7', 'trap_address'],
+      ['mgmt|203.0.113.5', 'source'],
+      ['r7', 'source'],
     ]);
   });
 });

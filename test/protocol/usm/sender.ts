@@ -50,8 +50,11 @@ export interface Sent {
   requestId?: number;
   msgId?: number;
   reportable?: boolean;
-  context?: string;
+  /** A text, or octets. */
+  context?: string | Buffer;
   contextEngineId?: Buffer;
+  /** Octets behind the ScopedPDU before it is encrypted. */
+  filling?: Buffer;
   varbinds?: VarBindInput[];
   maxSize?: number;
 }
@@ -75,11 +78,16 @@ export function v3(c: Credentials, s: Sent): Buffer {
     userName: Buffer.from(c.name),
     keys: keysOf(c, s.engineId),
     salt: Buffer.from('0102030405060708', 'hex'),
-    scopedPdu: encodeScopedPdu(s.contextEngineId ?? s.engineId, Buffer.from(s.context ?? ''), {
-      pdu: s.pdu,
-      requestId: s.requestId ?? 1,
-      varbinds: s.varbinds ?? (s.pdu === 'get' ? [] : NOTIFICATION),
-    }),
+    scopedPdu: Buffer.concat([scopedPduOf(s), s.filling ?? Buffer.alloc(0)]),
+  });
+}
+
+/** What is said, before it is sealed. */
+export function scopedPduOf(s: Sent): Buffer {
+  return encodeScopedPdu(s.contextEngineId ?? s.engineId, Buffer.from(s.context ?? ''), {
+    pdu: s.pdu,
+    requestId: s.requestId ?? 1,
+    varbinds: s.varbinds ?? (s.pdu === 'get' ? [] : NOTIFICATION),
   });
 }
 
