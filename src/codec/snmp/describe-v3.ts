@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer';
 import { type DecodeError, isDecodeError } from '../../core/result.ts';
 import { decodePduAt } from './decode.ts';
 import type { Pdu, TrapV1Pdu } from './message.ts';
+import { octetText } from './render.ts';
 import {
   decodeScopedPdu,
   decodeUsmParameters,
@@ -58,7 +59,7 @@ export function describeV3(
   return {
     ...security,
     context_engine_id: scoped.contextEngineId.toString('hex'),
-    context: scoped.contextName.toString('utf8'),
+    context: octetText(scoped.contextName),
     ...pdu(inner),
   };
 }

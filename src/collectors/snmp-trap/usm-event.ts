@@ -1,4 +1,5 @@
 /** What an authentic v3 message says of itself, for its event. */
+import { octetText } from '../../codec/snmp/render.ts';
 import { LOCAL_ENGINE_ID } from '../../protocol/usm/engine.ts';
 import type { Accepted } from '../../protocol/usm/machine.ts';
 import type { Spoken } from './normalise.ts';
@@ -18,6 +19,7 @@ export function spokenOf(a: Accepted): Spoken {
     !contextEngineId.equals(LOCAL_ENGINE_ID)
   )
     spoken.engineId = contextEngineId.toString('hex');
-  if (contextName.length > 0) spoken.context = contextName.toString('utf8');
+  // Unambiguous: no two names have one text, so what hashes the text hashes the octets.
+  if (contextName.length > 0) spoken.context = octetText(contextName);
   return spoken;
 }

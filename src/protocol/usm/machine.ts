@@ -343,7 +343,8 @@ export class UsmMachine {
       scoped = decodeScopedPdu(plain, 0, plain.length, paddingOf(priv));
       // With another key the cipher yields noise: its first octets are no ScopedPDU.
       if (isDecodeError(scoped)) return fail('decryption-error', 'decryptionErrors', whose(user, usm));
-      bytes = plain;
+      // What fills up the last block is no part of what was said: a sender may fill up otherwise when it sends again.
+      bytes = plain.subarray(0, scoped.end);
     } else {
       scoped = decodeScopedPdu(m.data, header.dataOffset, header.end);
       if (isDecodeError(scoped)) return malformed(scoped);

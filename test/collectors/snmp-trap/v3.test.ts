@@ -193,6 +193,30 @@ describe('an SNMPv3 notification', () => {
     expect(id(inform(t + 20, { msgId: 99 }))).toBe(all[0]);
   });
 
+  it('is the same one however its last block is filled up', () => {
+    const r = rig();
+    const fillings = ['', '00', '0101', '0202', 'ffffffffffffffffffff', '10'.repeat(16)];
+    for (const [i, hex] of fillings.entries())
+      r.from(inform(r.time(), { msgId: i + 1, filling: Buffer.from(hex, 'hex') }));
+    expect(r.refused()).toEqual([]);
+    expect(r.emitted).toHaveLength(1);
+    expect(r.metric('tidegate_repeated_total', 'collector="snmp_trap"')).toBe(fillings.length - 1);
+  });
+
+  it('has its context unambiguously, and another id for each, also where the octets are no text', () => {
+    const contexts = ['c3', 'ff', 'fe', 'fffe', '00', '', '76726661', '3078666630'].map((hex) =>
+      Buffer.from(hex, 'hex'),
+    );
+    const r = rig({ ...CONFIG, dedup: {} });
+    for (const context of [...contexts, Buffer.from('0xff'), Buffer.from('vrf-ü')])
+      r.from(inform(r.time(), { context }));
+    expect(r.emitted).toHaveLength(10);
+    expect(new Set(r.emitted.map((e) => e.draft.id)).size).toBe(10);
+    const shown = r.emitted.map((_, i) => r.event(i).context);
+    expect(shown.slice(0, 6)).toEqual(['0xc3', '0xff', '0xfe', '0xfffe', '0x00', undefined]);
+    expect(shown.slice(6)).toEqual(['vrfa', '0xff0', '0x30786666', 'vrf-ü']);
+  });
+
   it('counts its Reports and refusals; discovery leaves no trace but that', () => {
     const r = rig();
     const none = { level: 'noAuthNoPriv', engineId: Buffer.alloc(0), boots: 0, time: 0, pdu: 'get' } as const;
