@@ -2,7 +2,7 @@
  * `tidegate config import snmptrapd.conf`. Secrets never go to the terminal unasked: with `-o` each is put into a file of its own that nobody
  * else reads, and the YAML names it; without, the YAML names files that are to be written.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
@@ -44,17 +44,49 @@ function run(ctx: CliContext, file: string, o: ImportOptions): void {
       for (const s of imported.secrets)
         notes.push(`${file}:${s.line}: put its secret into ${join(dir, s.name)}, or use -o or --inline`);
   } else {
+    const secrets = o.inline ? [] : imported.secrets.map((x) => ({ path: join(dir, x.name), text: x.value }));
     try {
-      mkdirSync(dirname(resolve(o.output)), { recursive: true });
-      if (!o.inline && imported.secrets.length > 0) {
-        mkdirSync(dir, { recursive: true, mode: 0o700 });
-        for (const s of imported.secrets) writeFileSync(join(dir, s.name), s.value, { mode: 0o600 });
-      }
-      writeFileSync(o.output, yaml, { mode: 0o600, flag: 'wx' });
+      writeNew({ path: resolve(o.output), text: yaml }, secrets, dir);
     } catch (e) {
       throw new CliError(`${o.output} cannot be written: ${e instanceof Error ? e.message : e}`, EXIT.failure);
     }
     notes.push(`${o.output} is written; try it: tidegate check -c ${o.output}`);
   }
   if (notes.length > 0) ctx.err(`${notes.join('\n')}\n`);
+}
+
+interface NewFile {
+  path: string;
+  text: string;
+}
+
+/**
+ * A file and the secrets it names in a folder beside it: all, or nothing. What is there is never touched, and what was made before a failure is
+ * taken back. The file goes last: where it is, its secrets are. Throws.
+ */
+function writeNew(file: NewFile, secrets: NewFile[], secretDir: string): void {
+  for (const { path } of [file, ...secrets])
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined)
+      throw new Error(`${path} is there already: choose another name, or move it away`);
+  const made: string[] = [];
+  const folder = (dir: string, mode: number): void => {
+    const first = mkdirSync(dir, { recursive: true, mode });
+    if (first !== undefined) made.push(first);
+  };
+  try {
+    folder(dirname(file.path), 0o777);
+    if (secrets.length > 0) folder(secretDir, 0o700);
+    for (const { path, text } of [...secrets, file]) {
+      const fd = openSync(path, 'wx', 0o600);
+      made.push(path);
+      try {
+        writeFileSync(fd, text);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  } catch (e) {
+    for (const path of made.reverse()) rmSync(path, { recursive: true, force: true });
+    throw e;
+  }
 }

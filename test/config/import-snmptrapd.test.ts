@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -156,8 +165,45 @@ describe('tidegate config import', () => {
     expect(snmp.communities.map((c) => c.name)).toEqual(['public', 'secret $word']);
     expect(snmp.users.map((u) => u.name)).toEqual(['noc', 'core', 'cisco']);
     expect(loaded.config.export.exporters.forward).toMatchObject({ type: 'relay', format: 'raw' });
-    // A file that is there is not replaced.
-    await expect(verb('-o', file)).rejects.toThrow('cannot be written');
+  });
+
+  /** Every file and folder, with its contents and mode. */
+  const tree = () =>
+    readdirSync(dir, { recursive: true, encoding: 'utf8' })
+      .sort()
+      .map((f) => {
+        const s = statSync(join(dir, f));
+        return [f, s.mode, s.isFile() ? readFileSync(join(dir, f), 'utf8') : ''];
+      });
+
+  it('with -o: what is there already is not touched, neither the configuration nor its secrets', async () => {
+    const file = join(dir, 'tidegate.yaml');
+    await verb('-o', file);
+    const before = tree();
+    writeFileSync(join(dir, 'snmptrapd.conf'), SAMPLE.replace('auth passphrase', 'quite another one'));
+    const edited = tree();
+    expect(edited).not.toEqual(before);
+    await expect(verb('-o', file)).rejects.toThrow('tidegate.yaml is there already');
+    expect(tree()).toEqual(edited);
+    // Secrets that another configuration may name.
+    rmSync(file);
+    const orphans = tree();
+    await expect(verb('-o', file)).rejects.toThrow(/tidegate\.yaml\.secrets\/\S+ is there already/);
+    expect(tree()).toEqual(orphans);
+  });
+
+  it('with -o: a write that fails leaves nothing behind', async () => {
+    const before = tree();
+    // The folder of the secrets can be made, the file beside it cannot: its name is too long.
+    await expect(verb('-o', join(dir, 'new', 'x'.repeat(255 - '.secrets'.length), 'y'.repeat(250)))).rejects.toThrow(
+      'cannot be written',
+    );
+    expect(tree()).toEqual(before);
+    mkdirSync(join(dir, 'taken.yaml.secrets'));
+    writeFileSync(join(dir, 'taken.yaml.secrets', 'other'), 'kept');
+    symlinkSync(join(dir, 'nowhere'), join(dir, 'taken.yaml'));
+    await expect(verb('-o', join(dir, 'taken.yaml'))).rejects.toThrow('is there already');
+    expect(readdirSync(join(dir, 'taken.yaml.secrets'))).toEqual(['other']);
   });
 
   it('to the terminal: names of files instead of secrets; with --inline an accepted configuration', async () => {
