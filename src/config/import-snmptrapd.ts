@@ -98,6 +98,8 @@ interface User {
 }
 
 const LEVELS = ['noauth', 'auth', 'priv'];
+/** The same as `level` of a user. */
+const LEVEL = ['noAuthNoPriv', 'authNoPriv', 'authPriv'];
 
 export function importSnmptrapd(text: string): Imported {
   return new Importer().run(text);
@@ -321,7 +323,8 @@ class Importer {
       return;
     }
     if (more.length > 0) this.note('the restriction to an OID or view is not imported: every notification is accepted');
-    this.allowed.set(name, { line: this.line, level: n });
+    // Each line allows: together they allow what the least of them does.
+    this.allowed.set(name, { line: this.line, level: Math.min(n, this.allowed.get(name)?.level ?? n) });
   }
 
   private disableAuthorization(args: string[]): void {
@@ -378,6 +381,13 @@ class Importer {
         );
         continue;
       }
+      // There a level is the least that is accepted, whatever keys there are.
+      if (may && may.level < u.level) u.entry.level = LEVEL[may.level];
+      if (!may && u.level > 0)
+        this.note(
+          `the user ${u.name} is accepted at ${LEVEL[u.level]} only; disableAuthorization takes less, too: for that set its \`level\``,
+          u.line,
+        );
       users.push(u.entry);
     }
     for (const [name, { line }] of this.allowed)

@@ -127,7 +127,7 @@ export const REFUSAL_CODES = {
   },
   'level-too-low': {
     reason: 'the user is configured with more protection than the message has',
-    fix: 'raise the security level on the device, or remove `priv` or `auth` of the user',
+    fix: 'raise the security level on the device, or set `level` of the user, the least that is accepted',
   },
   'wrong-digest': {
     reason: 'the digest is not right: another authentication key or protocol, or not from who it says',

@@ -65,11 +65,13 @@ describe('import of snmptrapd.conf', () => {
               engine_id: '0x8000000001020304',
               auth: { protocol: 'md5', passphrase: '<user-core-auth=md5-password>' },
               priv: { protocol: 'des', passphrase: '<user-core-priv=md5-password>' },
+              level: 'authNoPriv',
             },
             {
               name: 'cisco',
               auth: { protocol: 'sha1', passphrase: '<user-cisco-auth=shashasha>' },
               priv: { protocol: 'aes256c', passphrase: '<user-cisco-priv=aesaesaes>' },
+              level: 'authNoPriv',
             },
           ],
         },
@@ -106,10 +108,25 @@ describe('import of snmptrapd.conf', () => {
     expect(JSON.stringify(i.config)).not.toContain('from');
   });
 
+  it.each([
+    ['authUser log bob noauth', 'noAuthNoPriv'],
+    ['authUser log bob auth', 'authNoPriv'],
+    ['authUser log bob', 'authNoPriv'],
+    ['authUser log bob priv', undefined],
+    ['authUser log bob priv\nauthUser net bob noauth .1.3.6', 'noAuthNoPriv'],
+    ['authUser log bob noauth\nauthUser net bob priv', 'noAuthNoPriv'],
+  ])('%s: the level is the least that is accepted, as there', (line, level) => {
+    const i = importSnmptrapd(`createUser bob SHA password1 AES password2\n${line}\n`);
+    const { collectors } = withSecrets(i, () => 'x') as { collectors: { snmp_trap: { users: { level?: string }[] } } };
+    expect(collectors.snmp_trap.users.map((u) => u.level)).toEqual([level]);
+  });
+
   it('disableAuthorization opens nothing, and lets users in that no authUser names', () => {
     const i = importSnmptrapd('disableAuthorization yes\ncreateUser u SHA password1\n');
     expect(lines(i.notes)[0]).toMatch(/^1: disableAuthorization is not imported/);
+    expect(lines(i.notes)[1]).toMatch(/^2: the user u is accepted at authNoPriv only/);
     expect(withSecrets(i, () => 'x')).toMatchObject({ collectors: { snmp_trap: { users: [{ name: 'u' }] } } });
+    expect(JSON.stringify(i.config)).not.toContain('level');
     expect(JSON.stringify(i.config)).not.toContain('communities');
   });
 

@@ -45,6 +45,9 @@ const user = z
       .strictObject({ protocol: z.enum(PRIV_PROTOCOLS), ...key })
       .refine((p) => keysGiven(p) === 1, ONE_KEY)
       .optional(),
+    level: z.enum(['noAuthNoPriv', 'authNoPriv', 'authPriv']).optional().meta({
+      description: 'the least security a message must have; absent: all that the keys make possible',
+    }),
     timeliness: timeliness
       .optional()
       .meta({ description: 'of the engines that send as this user; an entry of `engines` says otherwise for one' }),
@@ -58,6 +61,8 @@ const user = z
       say(['priv'], 'privacy needs authentication (RFC 3411 section 3.4.3): add `auth`, or remove `priv`');
       return;
     }
+    if (u.level === 'authPriv' && !u.priv) say(['level'], 'authPriv needs `priv`');
+    if (u.level === 'authNoPriv' && !u.auth) say(['level'], 'authNoPriv needs `auth`');
     for (const part of ['auth', 'priv'] as const) {
       const k = u[part];
       if (!k) continue;

@@ -21,6 +21,7 @@ export function userSpec(u: UserConfig): UserSpec {
     engineId: u.engine_id === undefined ? undefined : Buffer.from(u.engine_id, 'hex'),
     auth: u.auth && { protocol: u.auth.protocol, key: material(u.auth.protocol, u.auth) },
     priv: u.priv && u.auth && { protocol: u.priv.protocol, key: material(u.auth.protocol, u.priv) },
+    level: u.level,
     timeliness: u.timeliness,
   };
 }

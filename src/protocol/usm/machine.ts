@@ -288,12 +288,10 @@ export class UsmMachine {
     const user = this.users.find(engine, name);
     if (user === undefined)
       return fail('unknown-user', 'unknownUserNames', name === '' ? 'empty user name' : userText(usm.userName));
-    // The user's level is the least, and with the keys there are also the most.
-    const over = RANK[m.level] - RANK[user.level];
-    if (over !== 0) {
-      const detail = `${user.spec.name}: ${m.level}, configured ${user.level}`;
-      return fail(over > 0 ? 'unsupported-level' : 'level-too-low', 'unsupportedSecLevels', detail);
-    }
+    // Step 5: a level the user has no keys for is one it does not support; nor does it support one below what it is configured with.
+    const detail = `${user.spec.name}: ${m.level}, configured ${user.least === user.level ? '' : `${user.least} to `}${user.level}`;
+    if (RANK[m.level] > RANK[user.level]) return fail('unsupported-level', 'unsupportedSecLevels', detail);
+    if (RANK[m.level] < RANK[user.least]) return fail('level-too-low', 'unsupportedSecLevels', detail);
     return m.level === 'noAuthNoPriv' ? this.open(m, user, undefined, undefined) : this.authenticate(m, user);
   }
 

@@ -26,13 +26,17 @@ export interface UserSpec {
   auth?: { protocol: AuthProtocol; key: KeyMaterial };
   /** Only with `auth`. */
   priv?: { protocol: PrivProtocol; key: KeyMaterial };
+  /** The least level of its messages; absent: the highest it has keys for. */
+  level?: SecurityLevel;
   timeliness?: Timeliness;
 }
 
 /** One user as configured. */
 export class User {
   readonly spec: UserSpec;
+  /** The highest that its keys make possible, and the least that is accepted. */
   readonly level: SecurityLevel;
+  readonly least: SecurityLevel;
   /** A new engine costs a megabyte of hashing (Reeder's extension of a short hash). */
   readonly costly: boolean;
   /** Are there keys to work with? */
@@ -45,6 +49,7 @@ export class User {
   constructor(spec: UserSpec) {
     this.spec = spec;
     this.level = spec.auth === undefined ? 'noAuthNoPriv' : spec.priv === undefined ? 'authNoPriv' : 'authPriv';
+    this.least = spec.level ?? this.level;
     this.costly =
       spec.auth !== undefined &&
       spec.priv?.key.kind !== 'localized' &&
@@ -125,6 +130,7 @@ function fingerprint(s: UserSpec): string {
     material(s.auth?.key),
     s.priv?.protocol,
     material(s.priv?.key),
+    s.level,
     s.timeliness,
   ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('latin1');

@@ -357,6 +357,8 @@ describe('the configuration of v3', () => {
       { engine_id: '0x8000000001', auth, priv: { protocol: 'aes256', localized_key: 'aa'.repeat(31) } },
       'users.0.priv.localized_key: a localised key of aes256 has 32 octets',
     ],
+    [{ auth, level: 'authPriv' }, 'users.0.level: authPriv needs `priv`'],
+    [{ level: 'authNoPriv' }, 'users.0.level: authNoPriv needs `auth`'],
     [{ engine_id: '0x80' }, 'users.0.engine_id: an engine id of 5 to 32 octets'],
     [{ auth: { ...auth, protocol: 'sha3' } }, 'users.0.auth.protocol'],
     [{ name: 'ü'.repeat(20) }, 'users.0.name: at most 32 octets'],

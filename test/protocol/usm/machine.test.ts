@@ -209,6 +209,43 @@ describe('an inform', () => {
   });
 });
 
+describe('the level of a user', () => {
+  const levels = ['noAuthNoPriv', 'authNoPriv', 'authPriv'] as const;
+
+  it.each([
+    // [keys, the least configured, what comes of noAuthNoPriv, authNoPriv, authPriv]
+    [noc, undefined, ['level-too-low', 'level-too-low', 'accept']],
+    [noc, 'authPriv', ['level-too-low', 'level-too-low', 'accept']],
+    [noc, 'authNoPriv', ['level-too-low', 'accept', 'accept']],
+    [noc, 'noAuthNoPriv', ['accept', 'accept', 'accept']],
+    [ops, undefined, ['level-too-low', 'accept', 'unsupported-level']],
+    [ops, 'noAuthNoPriv', ['accept', 'accept', 'unsupported-level']],
+    [open, undefined, ['accept', 'unsupported-level', 'unsupported-level']],
+  ] as const)('%o, least %s: %j', (c, least, expected) => {
+    const { machine, send } = rig({ users: [specOf(c, { level: least })] });
+    // Whoever sends has keys for everything.
+    const able = { ...noc, ...c };
+    const traps = levels.map((level) => said(send(trap(able, 1, { level })))[0].replace(' trap', ''));
+    expect(traps).toEqual(expected);
+    const informs = levels.map((level) => said(send(own(able, { level }))));
+    expect(informs.map((s) => s[0].replace(' inform', ''))).toEqual(expected);
+    for (const s of informs) expect(s.slice(1)).toEqual(s[0].startsWith('accept') ? [] : ['send unsupportedSecLevels']);
+    expect(machine.stats.unsupportedSecLevels).toBe(2 * expected.filter((e) => e !== 'accept').length);
+  });
+
+  it('lower than its keys: an inform is answered at the level it came with, and a wrong digest is no way in', () => {
+    const { machine, send } = rig({ users: [specOf(noc, { level: 'noAuthNoPriv' })] });
+    for (const level of levels) {
+      const [e] = send(own(noc, { level }));
+      if (e.kind !== 'accept') throw new Error('refused');
+      const scoped = encodeScopedPdu(OWN, Buffer.alloc(0), { pdu: 'response', requestId: 1, varbinds: NOTIFICATION });
+      const answer = read(noc, machine.respond({ ms: 0, wallMs: EPOCH * 1000 }, e.reply!, scoped));
+      expect(answer).toMatchObject({ level, authentic: level === 'noAuthNoPriv' ? undefined : true });
+    }
+    expect(said(send(own({ ...noc, authPass: 'not the one' }, { level: 'authNoPriv' })))[0]).toBe('wrong-digest');
+  });
+});
+
 describe('new engines of a user for any engine', () => {
   it('are bounded by a budget for each source and for all; known ones need none', () => {
     const { machine, send } = rig();
