@@ -53,9 +53,9 @@ function machine(auth: AuthProtocol, priv: PrivProtocol | undefined): UsmMachine
       users: [{ name: 'noc', auth: { protocol: auth, key }, priv: priv && { protocol: priv, key } }],
       engines: new Map(),
       budgets: { newEngine: rate, costly: rate, report: rate },
+      cache: 50_000,
     },
     new Salts('bench', 0, Buffer.alloc(5)),
-    50_000,
   );
 }
 

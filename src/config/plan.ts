@@ -8,9 +8,14 @@ export interface ReloadPlan {
   restart: string[];
 }
 
-/** A change below one of these is taken over live. */
+/** A change below one of these is taken over live, and of nothing else: what runs takes from a new file what stands here. */
 const LIVE = [
   'collectors.snmp_trap.communities',
+  'collectors.snmp_trap.allow',
+  'collectors.snmp_trap.deny',
+  'collectors.snmp_trap.trusted_relays',
+  'collectors.snmp_trap.rate_limit',
+  'collectors.snmp_trap.dedup',
   'collectors.snmp_trap.engine',
   'collectors.snmp_trap.users',
   'collectors.snmp_trap.engines',
@@ -39,8 +44,9 @@ export function planReload(before: Config, after: Config): ReloadPlan {
   compare(before, after, '', changed);
   const live: string[] = [];
   const restart: string[] = [];
+  const heads = liveNow(before, after);
   for (const path of changed) {
-    const head = LIVE.find((l) => path === l || path.startsWith(`${l}.`));
+    const head = heads.find((l) => path === l || path.startsWith(`${l}.`));
     const list = head === undefined ? restart : live;
     const entry = head ?? path;
     if (!list.includes(entry)) list.push(entry);
@@ -49,28 +55,26 @@ export function planReload(before: Config, after: Config): ReloadPlan {
   return { live, restart };
 }
 
-/** `running` with the live parts of `wanted`. */
+/** `running` with the live parts of `wanted`: exactly what the plan calls live. */
 export function mergeLive(running: Config, wanted: Config): Config {
-  const snmp = running.collectors.snmp_trap;
-  const next = wanted.collectors.snmp_trap;
-  return {
-    ...running,
-    inventory: wanted.inventory,
-    mibs: wanted.mibs,
-    alarms: wanted.alarms,
-    cluster: mergeCluster(running.cluster, wanted.cluster),
-    lb: { ...wanted.lb, lease: running.lb.lease, rise: running.lb.rise },
-    collectors: {
-      ...running.collectors,
-      snmp_trap: snmp && next ? { ...next, listen: snmp.listen } : snmp,
-    },
-  };
+  let merged: unknown = running;
+  for (const path of liveNow(running, wanted)) merged = take(merged, wanted, path.split('.'));
+  return merged as Config;
 }
 
-/** Where heartbeats are received and how often they come stays as it was at start; a cluster comes and goes with a restart. */
-function mergeCluster(running: Config['cluster'], wanted: Config['cluster']): Config['cluster'] {
-  if (!running || !wanted) return running;
-  return { ...running, members: wanted.members, secret: wanted.secret, weight: wanted.weight };
+/** The networks are those of the start: a peer that needs another one would be dialled past its VRF, so it waits with it. */
+function liveNow(running: Config, wanted: Config): string[] {
+  const device = (c: Config, network: string | undefined) => c.networks[network ?? 'default']?.device;
+  const waits = (wanted.lb.bgp?.peers ?? []).some((p) => device(running, p.network) !== device(wanted, p.network));
+  return waits ? LIVE.filter((l) => l !== 'lb.bgp') : LIVE;
+}
+
+/** `running` with what `wanted` has at `path`. A section that comes or goes as a whole waits for a restart. */
+function take(running: unknown, wanted: unknown, [key, ...rest]: string[]): unknown {
+  if (key === undefined) return wanted;
+  if (typeof running !== 'object' || typeof wanted !== 'object' || running === null || wanted === null) return running;
+  const [r, w] = [running, wanted] as Record<string, unknown>[];
+  return { ...r, [key]: take(r[key], w[key], rest) };
 }
 
 /** A listener that names a VIP has a socket for each of its addresses, and sockets are opened at start. */

@@ -20,13 +20,19 @@ export function bgpEdges(
   restarts: boolean,
 ): Edges {
   const died = restarts && existsSync(RUNNING);
-  if (restarts) writeFileSync(RUNNING, '');
+  noteRun(restarts);
   return {
     listen: (bgp, accept) => listen(native, bgp, accept),
     addressOf: interfaceAddress,
     deviceOf: (network) => networks[network]?.device,
     restarted: () => died,
   };
+}
+
+/** A speaker runs; without graceful restart nobody has to know. */
+export function noteRun(restarts: boolean): void {
+  if (restarts) writeFileSync(RUNNING, '');
+  else forgetRun();
 }
 
 export function forgetRun(): void {

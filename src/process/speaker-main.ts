@@ -16,7 +16,7 @@ import { LatenessMeter } from './lateness.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
 import { limitRoot } from './privileges.ts';
 import { type Priority, Speaker } from './speaker.ts';
-import { bgpEdges, forgetRun } from './speaker-bgp.ts';
+import { bgpEdges, forgetRun, noteRun } from './speaker-bgp.ts';
 
 const BEAT_MS = 200;
 const STORE = 'addresses.json';
@@ -58,6 +58,8 @@ process.on('message', (message) => {
       door?.changed(false);
       return;
     case 'reconfigure':
+      iface = m.config.lb.interface;
+      noteRun(m.config.lb.bgp?.graceful_restart !== undefined);
       void speaker?.reload(m.config.lb, m.config.cluster);
       return;
     case 'stop':
@@ -70,6 +72,8 @@ process.on('message', (message) => {
   }
 });
 
+/** lb.interface as it is now. */
+let iface = 'lo';
 /** The channels over which somebody renewed a lease. */
 const workers = new Set<UnixPeer>();
 
@@ -86,6 +90,7 @@ function say(event: SystemEvent): void {
 async function run(init: SpeakerInit): Promise<void> {
   if (init.nativeProblem !== undefined) disableNative(init.nativeProblem);
   const { config } = init;
+  iface = config.lb.interface;
   process.chdir(init.dataDir);
   const log = makeLogger({ level: config.log.level, tty: init.logTty, fields: { process: 'speaker' } });
   const native = loadNative();
@@ -109,7 +114,7 @@ async function run(init: SpeakerInit): Promise<void> {
       metrics: registry,
       dial: createDial({ native }),
       ...bgpEdges(native, config.networks, config.lb.bgp?.graceful_restart !== undefined),
-      addresses: kernelAddresses(config.lb.interface),
+      addresses: kernelAddresses(() => iface),
       store: fileStore(),
       onEvent: ({ ...data }) => say({ type: 'system.v1', data }),
       onCloseSessions: (spreadMs) => tell({ kind: 'close-sessions', spreadMs }),
@@ -179,19 +184,21 @@ function raisePriority(native: Native | undefined): Priority {
   }
 }
 
-function kernelAddresses(iface: string): Addresses {
+/** `vipInterface`: where VIPs are put; it must be there to be read. */
+function kernelAddresses(vipInterface: () => string): Addresses {
   const driver = addressDriver(loadNative());
   const fail = (r: { ok: boolean; text?: string }): void => {
     if (!r.ok) throw new Error(r.text);
   };
   return {
     async list() {
-      const names = new Set([iface, ...Object.keys(networkInterfaces())]);
+      const own = vipInterface();
+      const names = new Set([own, ...Object.keys(networkInterfaces())]);
       const out: InterfaceAddress[] = [];
       for (const name of names) {
         const r = await driver.list(name);
         if (r.ok) for (const prefix of r.prefixes) out.push({ prefix, interface: name });
-        else if (name === iface) throw new Error(r.text);
+        else if (name === own) throw new Error(r.text);
       }
       return out;
     },

@@ -34,4 +34,57 @@ describe('the plan of a reload', () => {
     const wanted = parse({ lb: { ...base.lb, vips: [{ name: 'ingress', addresses: ['203.0.113.12/32'] }] } });
     expect(planReload(parse(), wanted)).toEqual({ live: ['lb.vips'], restart: ['collectors.snmp_trap.listen'] });
   });
+
+  it('what runs takes exactly what the plan calls live, of every section', () => {
+    const before = parse();
+    const wanted = parse({
+      ...{ site: 'x', node: 'y', workers: 3, log: { level: 'debug' }, networks: { mgmt: { device: 'eth9' } } },
+      spool: { max_bytes: '1GiB' },
+      mibs: { paths: ['/mibs'] },
+      alarms: { file: '/alarms.yaml' },
+      inventory: { file: '/devices.yaml' },
+      cluster: { members: ['192.0.2.1', '192.0.2.2'], secret: 'sixteen characters' },
+      admin: { listen: '127.0.0.1:1' },
+      export: { stdout: { enabled: false } },
+      collectors: {
+        ...{ bmp: { max_sessions: 5 }, bgp: { asn: 64512, peers: [] }, gnmi: {} },
+        snmp_trap: {
+          listen: ['127.0.0.1:162'],
+          ...{ allow: ['10.0.0.0/8'], deny: ['10.1.0.0/16'], trusted_relays: ['10.2.0.0/16'] },
+          ...{ rate_limit: { total: 5 }, dedup: {}, new_engines: { cache: 100 } },
+        },
+      },
+      lb: {
+        ...{ interface: 'dummy0', rise: '9s', lease: { interval: '100ms' }, drain: { linger: '2s' }, l2: {} },
+        vips: [{ name: 'more', addresses: ['203.0.113.11/32'] }],
+        vrrp: [{ vrid: 1, interface: 'eth0', vips: ['more'] }],
+        bgp: { asn: 64513, peers: [] },
+      },
+    });
+    const plan = planReload(before, wanted);
+    expect(plan.live.length).toBeGreaterThan(10);
+    const merged = mergeLive(before, wanted);
+    expect(planReload(before, merged)).toEqual({ live: plan.live, restart: [] });
+    const left = planReload(merged, wanted);
+    expect(left.live).toEqual([]);
+    expect(left.restart.sort()).toEqual(plan.restart.sort());
+  });
+
+  it('does not dial a peer through a VRF that the start did not know', () => {
+    const withNetworks = (networks: object, peer: object) =>
+      parse({
+        networks,
+        lb: { ...base.lb, bgp: { asn: 64512, peers: [{ address: '192.0.2.254', asn: 64500, ...peer }] } },
+      });
+    const before = withNetworks({ mgmt: { device: 'vrf-a' } }, {});
+    const elsewhere = withNetworks({ mgmt: { device: 'vrf-a' }, core: { device: 'vrf-b' } }, { network: 'core' });
+    expect(planReload(before, elsewhere)).toEqual({
+      live: [],
+      restart: ['networks.core', expect.stringMatching(/^lb\.bgp/)],
+    });
+    expect(mergeLive(before, elsewhere)).toEqual(before);
+    const known = withNetworks({ mgmt: { device: 'vrf-a' } }, { network: 'mgmt' });
+    expect(planReload(before, known)).toEqual({ live: ['lb.bgp'], restart: [] });
+    expect(mergeLive(before, known)).toEqual(known);
+  });
 });

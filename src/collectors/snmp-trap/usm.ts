@@ -38,7 +38,7 @@ export class Usm {
     this.settings = this.settingsOf(config);
     const { id, boots } = this.settings.engine;
     const salts = new Salts(`${ctx.site ?? ''}\n${ctx.node ?? ''}`, ctx.worker, randomBytes(5));
-    this.machine = new UsmMachine(this.settings, salts, config.new_engines.cache);
+    this.machine = new UsmMachine(this.settings, salts);
     this.guard = new ClockGuard(boots, ctx.engineClock?.load());
     const m = ctx.metrics;
     this.suppressed = m.handle('tidegate_usm_reports_suppressed_total');
@@ -194,6 +194,7 @@ export class Usm {
         costly: COSTLY,
         report: { perSource: c.reports.per_source, total: c.reports.total },
       },
+      cache: c.new_engines.cache,
     };
   }
 }

@@ -5,12 +5,21 @@
  * the younger holds half of the limit it becomes the older, whose rest is forgotten. A hit in the younger costs one look-up.
  */
 export class BoundedMap<V, K = string> {
-  private readonly half: number;
+  private half: number;
   private young = new Map<K, V>();
   private old = new Map<K, V>();
 
   constructor(limit: number) {
-    this.half = Math.max(1, Math.floor(limit / 2));
+    this.half = halfOf(limit);
+  }
+
+  /** Another limit; what is too much for it is forgotten, what was used last at last. */
+  resize(limit: number): void {
+    this.half = halfOf(limit);
+    if (this.young.size > this.half) {
+      this.old = new Map([...this.young].slice(-this.half));
+      this.young = new Map();
+    } else if (this.old.size > this.half) this.old = new Map([...this.old].slice(-this.half));
   }
 
   get size(): number {
@@ -40,6 +49,10 @@ export class BoundedMap<V, K = string> {
   }
 }
 
+function halfOf(limit: number): number {
+  return Math.max(1, Math.floor(limit / 2));
+}
+
 /** Permits per second for each source and for all together. A permit not used is kept for `burst` seconds. */
 export interface Rate {
   perSource: number;
@@ -62,11 +75,13 @@ export class Budget {
 
   constructor(rate: Rate) {
     this.rate = rate;
-    this.all = { tokens: rate.total * BURST_SECONDS, at: Number.NEGATIVE_INFINITY };
+    this.all = { tokens: burstOf(rate.total), at: Number.NEGATIVE_INFINITY };
   }
 
   set(rate: Rate): void {
     this.rate = rate;
+    // Nobody has asked yet: it begins with the new one.
+    if (this.all.at === Number.NEGATIVE_INFINITY) this.all.tokens = burstOf(rate.total);
   }
 
   /** True where one more is allowed now (`now`: milliseconds, monotonic). What one source may not have is not taken from all. */
@@ -75,7 +90,7 @@ export class Budget {
     if (this.all.tokens < 1) return false;
     let own = this.sources.get(source);
     if (own === undefined) {
-      own = { tokens: this.rate.perSource * BURST_SECONDS, at: now };
+      own = { tokens: burstOf(this.rate.perSource), at: now };
       this.sources.set(source, own);
     } else refill(own, now, this.rate.perSource);
     if (own.tokens < 1) return false;
@@ -87,6 +102,11 @@ export class Budget {
 
 function refill(b: Bucket, now: number, rate: number): void {
   const gained = b.at === Number.NEGATIVE_INFINITY ? 0 : (Math.max(0, now - b.at) / 1000) * rate;
-  b.tokens = Math.min(rate * BURST_SECONDS, b.tokens + gained);
+  b.tokens = Math.min(burstOf(rate), b.tokens + gained);
   b.at = now;
+}
+
+/** However small a rate is, one permit can be saved up. */
+function burstOf(rate: number): number {
+  return Math.max(1, rate * BURST_SECONDS);
 }

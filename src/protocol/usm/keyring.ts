@@ -50,7 +50,8 @@ export class KeyRing {
     return this.learned.size;
   }
 
-  set(budgets: KeyBudgets): void {
+  set(budgets: KeyBudgets, limit: number): void {
+    this.learned.resize(limit);
     this.newEngine.set(budgets.newEngine);
     this.costly.set(budgets.costly);
   }

@@ -74,6 +74,8 @@ export interface UsmSettings {
   /** By engine (latin1 text of its octets): listed engines need no budget, and their timeliness is said here. */
   engines: ReadonlyMap<string, Timeliness | undefined>;
   budgets: UsmBudgets;
+  /** Engines, and pairs of engine and user, remembered at most. */
+  cache: number;
 }
 
 /** Permits per second. */
@@ -170,12 +172,11 @@ export class UsmMachine {
   private engines: UsmSettings['engines'];
   private fenced: string | undefined;
 
-  /** `cache`: engines, and pairs of engine and user, remembered at most. */
-  constructor(settings: UsmSettings, salts: Salts, cache: number) {
+  constructor(settings: UsmSettings, salts: Salts) {
     this.stats = Object.fromEntries(Object.keys(STATS).map((k) => [k, 0])) as Record<Stat, number>;
     this.salts = salts;
-    this.clocks = new EngineClocks(cache);
-    this.ring = new KeyRing(settings.budgets, cache);
+    this.clocks = new EngineClocks(settings.cache);
+    this.ring = new KeyRing(settings.budgets, settings.cache);
     this.report = new Budget(settings.budgets.report);
     this.own = settings.engine;
     this.ownText = text(settings.engine.id);
@@ -235,7 +236,8 @@ export class UsmMachine {
     this.ownText = text(s.engine.id);
     this.engines = s.engines;
     this.users.replace(s.users);
-    this.ring.set(s.budgets);
+    this.ring.set(s.budgets, s.cache);
+    this.clocks.resize(s.cache);
     this.report.set(s.budgets.report);
   }
 

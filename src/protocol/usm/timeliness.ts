@@ -44,6 +44,10 @@ export class EngineClocks {
     return this.known.size;
   }
 
+  resize(limit: number): void {
+    this.known.resize(limit);
+  }
+
   /** 7 b, for an authentic message. `now`: milliseconds, monotonic. */
   judge(now: number, engine: string, boots: number, time: number, mode: Timeliness): Verdict {
     const k = this.known.get(engine);

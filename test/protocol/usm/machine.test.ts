@@ -57,12 +57,13 @@ function settings(more: Partial<UsmSettings> = {}): UsmSettings {
       costly: { perSource: 1, total: 2 },
       report: { perSource: 2, total: 100 },
     },
+    cache: 1000,
     ...more,
   };
 }
 
 function rig(more: Partial<UsmSettings> = {}) {
-  const machine = new UsmMachine(settings(more), new Salts('n1', 2, Buffer.alloc(5)), 1000);
+  const machine = new UsmMachine(settings(more), new Salts('n1', 2, Buffer.alloc(5)));
   return {
     machine,
     /** At `ms` after the start, when engineTime is 1000. */
