@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { EVENT_TYPES } from '../src/event/types.ts';
 import { eventErrors, SCHEMA_TYPES, validateEvent, validateRecord } from './schema.ts';
@@ -27,6 +28,13 @@ const manifest = {
 };
 
 describe('event schemas', () => {
+  it('docs/events.md has a row for every type', () => {
+    const page = readFileSync(new URL('../docs/events.md', import.meta.url), 'utf8');
+    const first = page.split('\n').flatMap((l) => (l.startsWith('| `') ? [l.split('|')[1]] : []));
+    const named = first.flatMap((cell) => [...cell.matchAll(/`([a-z.]+\.v1)`/g)].map((m) => m[1]));
+    expect(named.sort()).toEqual(EVENT_TYPES.map((t) => t.type).sort());
+  });
+
   it('there is one for every type', () => {
     expect([...SCHEMA_TYPES].sort()).toEqual(EVENT_TYPES.map((t) => t.type).sort());
   });

@@ -128,11 +128,18 @@ function access(config: Config, devices: number): CheckFinding[] {
   const out: CheckFinding[] = [];
   const snmp = config.collectors.snmp_trap;
   if (snmp && snmp.communities.length === 0)
-    out.push({
-      severity: 'note',
-      what: 'collectors.snmp_trap has no community: every trap is refused and counted',
-      fix: 'add communities: [{name: …, from: [PREFIX]}]',
-    });
+    out.push(
+      snmp.users.length === 0
+        ? {
+            severity: 'note',
+            what: 'collectors.snmp_trap has no community and no user: every notification is refused and counted',
+            fix: 'add communities: [{name: …, from: [PREFIX]}], or users for SNMPv3',
+          }
+        : {
+            severity: 'ok',
+            what: `collectors.snmp_trap: SNMPv3 alone, ${snmp.users.length} users; v1 and v2c are refused: it has no community`,
+          },
+    );
   const bgp = config.collectors.bgp;
   if (bgp && bgp.peers.length === 0)
     out.push({
