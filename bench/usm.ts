@@ -6,9 +6,9 @@ import { Buffer } from 'node:buffer';
 import { encodeScopedPdu } from '../src/codec/snmp/v3-encode.ts';
 import { systemClock } from '../src/core/clock.ts';
 import type { AuthProtocol, PrivProtocol } from '../src/protocol/usm/algorithms.ts';
-import { Salts } from '../src/protocol/usm/engine.ts';
 import { localize, localizePriv, localKeys, masterKey } from '../src/protocol/usm/keys.ts';
 import { type UsmEffect, UsmMachine } from '../src/protocol/usm/machine.ts';
+import { Salts } from '../src/protocol/usm/salts.ts';
 import { seal } from '../src/protocol/usm/seal.ts';
 
 const OWN = Buffer.from('80001f880411223344', 'hex');
@@ -55,7 +55,7 @@ function machine(auth: AuthProtocol, priv: PrivProtocol | undefined): UsmMachine
       budgets: { newEngine: rate, costly: rate, report: rate },
       cache: 50_000,
     },
-    new Salts('bench', 0, Buffer.alloc(5)),
+    new Salts(0, 0, false, Buffer.alloc(5)),
   );
 }
 

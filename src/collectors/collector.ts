@@ -20,6 +20,8 @@ export interface CollectorContext {
   /** Of this instance; absent in tests. */
   site?: string;
   node?: string;
+  /** What tells the salts of this node from those of others (protocol/usm/salts.ts); absent: made of site and node. */
+  saltNode?: number;
   /** Where the time is kept over restarts, for an engine that answers by the clock; absent: nowhere. */
   engineClock?: EngineClockStore;
 }

@@ -10,6 +10,8 @@ export interface ExportInit {
   networks: Readonly<Record<string, { device?: string }>>;
   /** Addresses from which a relayed datagram may come back: members of the cluster and VIPs. */
   peers: string[];
+  /** As `saltNode` makes it. */
+  saltNode: number;
   node: string;
   site: string;
   worker: number;
@@ -31,7 +33,8 @@ export interface ExportInit {
 export type ToExport =
   | ExportInit
   | { kind: 'durable'; cls: EventClass; end: Position; seq: number }
-  | { kind: 'peers'; peers: string[] }
+  /** The cluster or the VIPs have changed. */
+  | { kind: 'peers'; peers: string[]; saltNode: number }
   /** One of `olderShards` is recovered and read for its manifests: not before may it be drained and removed. */
   | { kind: 'scanned'; shard: string }
   /** What was last handed over as `lines` is written. */

@@ -2,11 +2,13 @@
  * All exporters of one worker: older shards first, then the worker's own. Checkpoints are written here, low-water marks and receipts
  * go back to the worker. The thread around it is thread.ts; tests run it without one.
  */
+import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import type { OpenSender } from '../net/types.ts';
+import { Salts } from '../protocol/usm/salts.ts';
 import { Checkpoint, checkpointPath } from '../spool/checkpoint.ts';
 import type { SpoolFs } from '../spool/fs.ts';
 import { dropOldestSegment, listLogs, olderGenerationsGone, removeShard } from '../spool/generations.ts';
@@ -56,6 +58,7 @@ export class ExportRunner {
   private readonly exporters: Exporter[];
   private readonly stdouts: StdoutExporter[] = [];
   private readonly peers: LoopPeers;
+  private readonly salts: Salts;
   private readonly ends: Record<EventClass, Position>;
   private readonly seqs: Partial<Record<EventClass, number>> = {};
   /** The worker's own shard, by exporter. */
@@ -78,6 +81,7 @@ export class ExportRunner {
     this.o = o;
     this.ends = { ...o.init.ends };
     this.olderLeft = [...o.init.olderShards];
+    this.salts = new Salts(o.init.saltNode, o.init.worker, true, randomBytes(5));
     this.peers = new LoopPeers(o.init.config, o.init.peers, o.clock);
     this.exporters = o.exporters ?? this.build();
     for (const e of this.exporters) e.onChange = () => this.wake?.();
@@ -101,6 +105,7 @@ export class ExportRunner {
         return;
       case 'peers':
         this.peers.replace(m.peers);
+        this.salts.node = m.saltNode;
         return;
       case 'scanned':
         this.scanned.add(m.shard);
@@ -151,8 +156,8 @@ export class ExportRunner {
         continue;
       }
       if (config.type === 'relay') {
-        const { peers } = this;
-        out.push(new RelayExporter({ name, config, site, node, worker, clock, log, open: this.o.openSender, peers }));
+        const own = { site, node, worker, salts: this.salts, peers: this.peers };
+        out.push(new RelayExporter({ name, config, ...own, clock, log, open: this.o.openSender }));
         continue;
       }
       const quarantine = new QuarantineFile(init.quarantineDir, name, init.worker, init.node);

@@ -16,6 +16,7 @@ import { openTcpListener } from '../net/tcp.ts';
 import type { Connection, TcpListener } from '../net/types.ts';
 import { openUdpSocket, type UdpDriver } from '../net/udp.ts';
 import type { Listen } from './messages.ts';
+import { saltNodeOf } from './salt-node.ts';
 import { type Seen, type VipTable, watchTcp, watchUdp } from './vip-seen.ts';
 
 export interface BuildOptions {
@@ -108,6 +109,7 @@ export async function buildCollectors(o: BuildOptions): Promise<BuiltCollectors>
     reconfigure: (next) => {
       o.vips.replace(next.lb.vips);
       if (next.collectors.snmp_trap) snmp?.reconfigure(next.collectors.snmp_trap);
+      snmp?.setSaltNode(saltNodeOf(next));
     },
     setMeaning: (meaning) => {
       if (snmp) snmp.meaning = meaning;

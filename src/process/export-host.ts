@@ -11,6 +11,7 @@ import { realFs } from '../spool/fs.ts';
 import type { Position } from '../spool/types.ts';
 import type { Registry } from '../telemetry/registry.ts';
 import type { WorkerInit } from './messages.ts';
+import { saltNodeOf } from './salt-node.ts';
 
 /** Where damaged records and those Kafka can never accept are set aside, relative to data_dir. */
 export const QUARANTINE_DIR = 'quarantine';
@@ -76,6 +77,7 @@ export class ExportHost {
       config: init.config.export,
       networks: init.config.networks,
       peers: peersOf(init.config),
+      saltNode: saltNodeOf(init.config),
       node: init.config.node,
       site: init.config.site,
       worker: init.index,
@@ -95,7 +97,7 @@ export class ExportHost {
 
   /** Members of the cluster and VIPs may be others now. */
   reconfigure(config: Config): void {
-    this.tell({ kind: 'peers', peers: peersOf(config) });
+    this.tell({ kind: 'peers', peers: peersOf(config), saltNode: saltNodeOf(config) });
   }
 
   /** A shard of an older generation has its manifests: it may be drained and removed. */

@@ -37,6 +37,7 @@ import { Manifests } from './manifests.ts';
 import { makeMeaning } from './meaning.ts';
 import type { FromWorker, Question, Renewal, SystemEvent, ToWorker, WorkerInit, WorkerStatus } from './messages.ts';
 import { dropTo } from './privileges.ts';
+import { saltNodeOf } from './salt-node.ts';
 import { SecurityStream } from './security.ts';
 import { TapPump } from './tap-pump.ts';
 import { VipTable } from './vip-seen.ts';
@@ -208,6 +209,7 @@ export class Worker {
         workers: init.of,
         site: config.site,
         node: config.node,
+        saltNode: saltNodeOf(config),
         engineClock: clockStore(join('spool', `engine-clock-${init.index}.json`), log),
       },
       meaning: makeMeaning(init.meaning, log),

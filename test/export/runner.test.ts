@@ -73,6 +73,7 @@ function run(
     kind: 'init',
     config: exportConfig.parse({ kafka: { brokers: ['127.0.0.1:1'] } }),
     peers: [],
+    saltNode: 0,
     node: 'edge-1',
     site: 's',
     worker: 0,

@@ -214,6 +214,10 @@ export class SnmpTrapCollector implements Collector {
     return this.listeners.map((l) => l.bound.socket.finish()).every(Boolean);
   }
 
+  setSaltNode(node: number): void {
+    this.usm.setSaltNode(node);
+  }
+
   /** Our clock against those of the cluster's members: see Usm. */
   peerSkew(ms: number | undefined): void {
     this.usm.peerSkew(ms);

@@ -3,8 +3,9 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { responseTo } from '../../codec/snmp/encode.ts';
 import { ClockGuard } from '../../protocol/usm/clock-guard.ts';
-import { derivedEngineId, engineTime, type OwnEngine, Salts } from '../../protocol/usm/engine.ts';
+import { derivedEngineId, engineTime, type OwnEngine } from '../../protocol/usm/engine.ts';
 import { type Accepted, tooBigPdu, type UsmEffect, UsmMachine, type UsmSettings } from '../../protocol/usm/machine.ts';
+import { Salts, saltNode } from '../../protocol/usm/salts.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { CollectorContext } from '../collector.ts';
 import type { SnmpTrapConfig } from './config.ts';
@@ -18,6 +19,7 @@ const MARK_MS = 10_000;
 export class Usm {
   private readonly ctx: CollectorContext;
   private readonly machine: UsmMachine;
+  private readonly salts: Salts;
   private readonly guard: ClockGuard;
   private readonly suppressed: Handle;
   private readonly tolerated: Handle[];
@@ -37,8 +39,9 @@ export class Usm {
     this.starting = config.starting === true;
     this.settings = this.settingsOf(config);
     const { id, boots } = this.settings.engine;
-    const salts = new Salts(`${ctx.site ?? ''}\n${ctx.node ?? ''}`, ctx.worker, randomBytes(5));
-    this.machine = new UsmMachine(this.settings, salts);
+    const number = ctx.saltNode ?? saltNode(undefined, ctx.site ?? '', ctx.node ?? '');
+    this.salts = new Salts(number, ctx.worker, false, randomBytes(5));
+    this.machine = new UsmMachine(this.settings, this.salts);
     this.guard = new ClockGuard(boots, ctx.engineClock?.load());
     const m = ctx.metrics;
     this.suppressed = m.handle('tidegate_usm_reports_suppressed_total');
@@ -101,6 +104,11 @@ export class Usm {
     const { pendingUsers, userCount } = this.machine;
     if (!this.starting || pendingUsers === 0) return undefined;
     return `SNMPv3: the keys of ${pendingUsers} of ${userCount} users are not made yet`;
+  }
+
+  /** The cluster has changed, and with it this node's place. */
+  setSaltNode(node: number): void {
+    this.salts.node = node;
   }
 
   /** How far UTC here is from that of the cluster's members, in milliseconds; undefined: nobody to compare with. */

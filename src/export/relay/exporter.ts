@@ -14,7 +14,8 @@ import { isDecodeError } from '../../core/result.ts';
 import type { TrapEvent } from '../../event/projections/trap.ts';
 import type { EventClass } from '../../event/types.ts';
 import type { DatagramSender, OpenSender } from '../../net/types.ts';
-import { derivedEngineId, type OwnEngine, Salts } from '../../protocol/usm/engine.ts';
+import { derivedEngineId, type OwnEngine } from '../../protocol/usm/engine.ts';
+import type { Salts } from '../../protocol/usm/salts.ts';
 import type { Position } from '../../spool/types.ts';
 import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
 import type { RelayConfig } from './config.ts';
@@ -34,6 +35,8 @@ export interface RelayOptions {
   clock: Clock;
   log: Logger;
   open: OpenSender;
+  /** Of all relays of this thread: they may have the same key. */
+  salts: Salts;
   /** Who might send back what was relayed. */
   peers: Pick<LoopPeers, 'has'>;
 }
@@ -78,7 +81,7 @@ export class RelayExporter implements Exporter {
     this.mark = markOf(o.site, o.node);
     const credentials = o.config.user && o.config.format === 'v3' ? new RelayCredentials(o.config.user) : undefined;
     const engine = engineOf(o);
-    const salts = new Salts(`${o.site}\n${o.node}\nrelay ${o.name}`, o.worker, randomBytes(5));
+    const { salts } = o;
     this.receivers = o.config.targets.map((t) => {
       const r: Receiver = {
         name: formatEndpoint(t.address, t.port),

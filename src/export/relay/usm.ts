@@ -20,9 +20,10 @@ import { encodeScopedPdu } from '../../codec/snmp/v3-encode.ts';
 import { isDecodeError } from '../../core/result.ts';
 import type { SecurityLevel } from '../../protocol/usm/algorithms.ts';
 import { digestMatches } from '../../protocol/usm/auth.ts';
-import { engineTime, type OwnEngine, type Salts } from '../../protocol/usm/engine.ts';
+import { engineTime, type OwnEngine } from '../../protocol/usm/engine.ts';
 import { type LocalKeys, localize, localizePriv, localKeys, masterKey } from '../../protocol/usm/keys.ts';
 import { decrypt, paddingOf } from '../../protocol/usm/priv.ts';
+import type { Salts } from '../../protocol/usm/salts.ts';
 import { seal } from '../../protocol/usm/seal.ts';
 import type { RelayConfig } from './config.ts';
 

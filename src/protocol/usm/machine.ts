@@ -32,11 +32,12 @@ import { type DecodeCode, type DecodeError, isDecodeError } from '../../core/res
 import type { SecurityLevel } from './algorithms.ts';
 import { digestMatches } from './auth.ts';
 import { Budget, type Rate } from './bounded.ts';
-import { engineTime, LOCAL_ENGINE_ID, MAX_ENGINE_ID, MIN_ENGINE_ID, type OwnEngine, type Salts } from './engine.ts';
+import { engineTime, LOCAL_ENGINE_ID, MAX_ENGINE_ID, MIN_ENGINE_ID, type OwnEngine } from './engine.ts';
 import { type KeyBudgets, type KeyDenial, KeyRing } from './keyring.ts';
 import type { LocalKeys } from './keys.ts';
 import { decrypt, paddingOf } from './priv.ts';
 import { isConfirmed, type ReportName, reportable, reportPdu, STATS, type Stat } from './reports.ts';
+import type { Salts } from './salts.ts';
 import { seal } from './seal.ts';
 import { EngineClocks, inOwnWindow, type Timeliness } from './timeliness.ts';
 import { type User, type UserSpec, UserTable } from './users.ts';

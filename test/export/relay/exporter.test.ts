@@ -13,6 +13,7 @@ import { RelayExporter } from '../../../src/export/relay/exporter.ts';
 import { markOf } from '../../../src/export/relay/loop.ts';
 import { relayLowWater } from '../../../src/export/relay/state.ts';
 import type { DatagramSender } from '../../../src/net/types.ts';
+import { Salts } from '../../../src/protocol/usm/salts.ts';
 import { dataOf, recordOf, SAMPLES } from '../../event/projections/samples.ts';
 import { fastClock } from '../fake-kafka.ts';
 import { BOOT, type MemoryShard, memoryShard } from '../memory-log.ts';
@@ -57,6 +58,7 @@ function relay(config: object): RelayExporter {
     worker: 0,
     clock: fastClock(50),
     log: silentLog,
+    salts: new Salts(0, 0, true, Buffer.alloc(5)),
     peers: { has: (address) => address === '203.0.113.5' || address === '127.0.0.1' },
     open: (address, port) => {
       const r = new Receiver();

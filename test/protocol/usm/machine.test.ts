@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { responseTo } from '../../../src/codec/snmp/encode.ts';
 import { encodeScopedPdu } from '../../../src/codec/snmp/v3-encode.ts';
-import { Salts } from '../../../src/protocol/usm/engine.ts';
 import { localize, localizePriv, masterKey } from '../../../src/protocol/usm/keys.ts';
 import { type UsmEffect, UsmMachine, type UsmSettings } from '../../../src/protocol/usm/machine.ts';
 import { STATS } from '../../../src/protocol/usm/reports.ts';
+import { Salts } from '../../../src/protocol/usm/salts.ts';
 import { seal } from '../../../src/protocol/usm/seal.ts';
 import type { Timeliness } from '../../../src/protocol/usm/timeliness.ts';
 import type { UserSpec } from '../../../src/protocol/usm/users.ts';
@@ -63,7 +63,7 @@ function settings(more: Partial<UsmSettings> = {}): UsmSettings {
 }
 
 function rig(more: Partial<UsmSettings> = {}) {
-  const machine = new UsmMachine(settings(more), new Salts('n1', 2, Buffer.alloc(5)));
+  const machine = new UsmMachine(settings(more), new Salts(1, 2, false, Buffer.alloc(5)));
   return {
     machine,
     /** At `ms` after the start, when engineTime is 1000. */
