@@ -2,6 +2,7 @@
  * `tidegate explain DEVICE`: what is known of a device and, for everything that stands between it and Kafka, the cause and the fix.
  * Pure: it is handed what was gathered.
  */
+import type { ToleratedEngine } from '../collectors/snmp-trap/tolerated.ts';
 import type { Config } from '../config/schema.ts';
 import { formatEndpoint, normaliseIp } from '../core/ip.ts';
 import { rfc3339Millis } from '../core/time.ts';
@@ -68,6 +69,7 @@ export function explain(i: ExplainInput): Explanation {
     ...explainTargets(targets),
     ...deviceFindings(i, known.length, addresses),
     ...refusalFindings(i, addresses),
+    ...toleratedFindings(i, new Set(known.map((d) => d.id)), addresses),
     ...nodeFindings(i),
     ...exportFindings(i),
     ...explainVips(i.config.lb, i.lb as LbView, i.kernel, i.nowMs),
@@ -113,6 +115,27 @@ function refusalFindings(i: ExplainInput, addresses: Set<string>): Finding[] {
       since: rfc3339Millis(r.first),
       last: rfc3339Millis(r.last),
     }));
+}
+
+/** What was only accepted because its engine, or its user, has another timeliness than strict. */
+function toleratedFindings(i: ExplainInput, known: Set<string>, addresses: Set<string>): Finding[] {
+  const out: Finding[] = [];
+  for (const w of i.workers) {
+    const v3 = w.collectors?.snmp_trap?.v3 as { tolerated?: ToleratedEngine[] } | undefined;
+    for (const t of v3?.tolerated ?? []) {
+      const asked = t.engine_id === i.device || i.inventory.find(t.engine_id).some((d) => known.has(d.id));
+      if (!asked && !addresses.has(t.source)) continue;
+      out.push({
+        at: 'access',
+        severity: 'note',
+        cause: `${t.count} notifications of the SNMPv3 engine 0x${t.engine_id} (user ${t.user}, last from ${t.source}) were only accepted because its timeliness is ${t.timeliness}: its boots or time went back or stand still, so a replay would be accepted, too`,
+        fix: 'correct boots and clock of the device (often a newer version of its agent), then set `timeliness: strict`',
+        count: t.count,
+        last: t.last,
+      });
+    }
+  }
+  return out;
 }
 
 function nodeFindings(i: ExplainInput): Finding[] {

@@ -120,4 +120,25 @@ describe('explain', () => {
     expect(waiting(3, 0)[0]).toMatchObject({ severity: 'note', cause: expect.stringContaining('3 of 9') });
     expect(waiting(3, 2)[0]).toMatchObject({ severity: 'problem', cause: expect.stringContaining('2 of them') });
   });
+
+  it('names engines of the device that are only heard because their timeliness is not strict', () => {
+    const engine = '800000090300aabbccddee';
+    const tolerated = [
+      {
+        engine_id: engine,
+        source: '192.0.2.1',
+        user: 'noc',
+        timeliness: 'off',
+        count: 7,
+        last: '2026-01-02T03:04:05.000Z',
+      },
+    ];
+    const worker = { collectors: { snmp_trap: { v3: { tolerated } } } };
+    const inventory = new DeviceTable([{ id: 'r7', name: 'Router 7', match: [{ engine_id: engine }] }]);
+    const notes = (device: string) =>
+      findings(worker, { device, inventory }).filter((f) => f.cause.includes('timeliness is off'));
+    for (const device of ['192.0.2.1', 'r7', 'Router 7', engine])
+      expect(notes(device)[0]).toMatchObject({ at: 'access', severity: 'note', count: 7, last: tolerated[0].last });
+    expect(notes('192.0.2.2')).toEqual([]);
+  });
 });

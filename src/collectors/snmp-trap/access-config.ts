@@ -24,7 +24,7 @@ export const accessConfig = {
     .strictObject({
       per_source: perSecond.optional().meta({ description: 'datagrams a second of one source address' }),
       burst: burst.meta({ description: 'what a quiet source may send at once; default 5 seconds of per_source' }),
-      total: perSecond.optional().meta({ description: 'datagrams a second of all sources, on each worker' }),
+      total: perSecond.optional().meta({ description: 'datagrams a second of all sources; each worker has its share' }),
       total_burst: burst.meta({ description: 'default 5 seconds of total' }),
       sources: z
         .number()

@@ -9,6 +9,12 @@ export interface RateLimit {
   sources: number;
 }
 
+/** What one of so many workers may take: a source stays on one of them, and the total is that of the node. */
+export function shareOf(limit: RateLimit, workers: number): RateLimit {
+  const part = (n: number | undefined): number | undefined => n && n / workers;
+  return { ...limit, total: part(limit.total), total_burst: part(limit.total_burst) };
+}
+
 interface Bucket {
   tokens: number;
   at: number;

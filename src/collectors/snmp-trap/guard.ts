@@ -10,7 +10,7 @@ import { rfc3339Millis } from '../../core/time.ts';
 import type { Draft, Receipt } from '../../event/types.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { CollectorContext } from '../collector.ts';
-import { Buckets } from './buckets.ts';
+import { Buckets, shareOf } from './buckets.ts';
 import type { SnmpTrapConfig } from './config.ts';
 import { type DedupEffect, type DedupInput, DedupMachine } from './dedup.ts';
 import { HEARTBEAT_TRAP, type HeartbeatRun, Heartbeats, heartbeatOf } from './heartbeat.ts';
@@ -51,7 +51,7 @@ export class Guard {
   configure(c: SnmpTrapConfig): void {
     this.acl = aclOf(c);
     const limits = JSON.stringify(c.rate_limit ?? null);
-    if (limits !== this.limits) this.buckets = c.rate_limit === undefined ? undefined : new Buckets(c.rate_limit);
+    if (limits !== this.limits) this.buckets = c.rate_limit && new Buckets(shareOf(c.rate_limit, this.ctx.workers));
     this.limits = limits;
     this.relays = undefined;
     for (const p of c.trusted_relays) {

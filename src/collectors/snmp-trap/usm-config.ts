@@ -128,12 +128,15 @@ export const usmConfig = {
       cache: z.number().int().min(100).max(10_000_000).default(50_000),
     })
     .prefault({})
-    .meta({ description: 'engines never heard before, a second, of a user for any engine; engines remembered' }),
+    .meta({
+      description:
+        'engines never heard before, a second, of a user for any engine (each worker has its share of `total`); engines remembered by each worker',
+    }),
   reports: z
     .strictObject({
       per_source: z.number().positive().max(1_000_000).default(50),
       total: z.number().positive().max(1_000_000).default(5000),
     })
     .prefault({})
-    .meta({ description: 'Report PDUs a second' }),
+    .meta({ description: 'Report PDUs a second; each worker has its share of `total`' }),
 };

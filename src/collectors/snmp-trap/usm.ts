@@ -9,9 +9,10 @@ import { Salts, saltNode } from '../../protocol/usm/salts.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { CollectorContext } from '../collector.ts';
 import type { SnmpTrapConfig } from './config.ts';
+import { Tolerated } from './tolerated.ts';
 import { userSpec } from './usm-users.ts';
 
-/** A megabyte of hashing takes 1 to 2 ms: these are at most 4 % of a core. */
+/** A megabyte of hashing takes 1 to 2 ms: for the whole node at most 4 % of a core. */
 const COSTLY = { perSource: 4, total: 20 };
 /** How often the time is written down. */
 const MARK_MS = 10_000;
@@ -23,6 +24,7 @@ export class Usm {
   private readonly guard: ClockGuard;
   private readonly suppressed: Handle;
   private readonly tolerated: Handle[];
+  private readonly late = new Tolerated();
   private readonly engines: Handle;
   private readonly keys: Handle;
   private readonly fencedGauge: Handle;
@@ -68,7 +70,10 @@ export class Usm {
     const wallMs = this.look();
     const input = { kind: 'message', data, source: source.toString('latin1') } as const;
     this.machine.handle({ ms: this.ctx.clock.nowMs(), wallMs }, input, effects);
-    for (const e of effects) this.count(e);
+    for (const e of effects) {
+      this.count(e);
+      if (e.kind === 'accept' && e.tolerated !== undefined) this.late.note(e, input.source, wallMs);
+    }
     return effects;
   }
 
@@ -148,6 +153,7 @@ export class Usm {
       users: this.machine.userCount,
       users_pending: this.machine.pendingUsers,
       engines: this.machine.known.engines,
+      tolerated: this.late.list(),
       usm_stats: this.machine.stats,
     };
   }
@@ -185,6 +191,7 @@ export class Usm {
 
   private settingsOf(c: SnmpTrapConfig): UsmSettings {
     this.derived = c.engine.id === undefined;
+    const { workers } = this.ctx;
     const engine: OwnEngine = {
       id:
         c.engine.id === undefined
@@ -197,10 +204,11 @@ export class Usm {
       engine,
       users: c.users.map(userSpec),
       engines: new Map(c.engines.map((e) => [Buffer.from(e.id, 'hex').toString('latin1'), e.timeliness])),
+      // A source stays on one worker; what all may have is shared by the workers.
       budgets: {
-        newEngine: { perSource: c.new_engines.per_source, total: c.new_engines.total },
-        costly: COSTLY,
-        report: { perSource: c.reports.per_source, total: c.reports.total },
+        newEngine: { perSource: c.new_engines.per_source, total: c.new_engines.total / workers },
+        costly: { ...COSTLY, total: COSTLY.total / workers },
+        report: { perSource: c.reports.per_source, total: c.reports.total / workers },
       },
       cache: c.new_engines.cache,
     };

@@ -248,6 +248,82 @@ describe('an SNMPv3 notification', () => {
   });
 });
 
+describe('timeliness that is not strict', () => {
+  it('says of which engines it let something pass, how often, and when last', () => {
+    const engine = (n: number): Buffer => Buffer.from(`80000000${n.toString(16).padStart(8, '0')}`, 'hex');
+    const late = (n: number, boots: number) =>
+      v3(noc, { level: 'authPriv', engineId: engine(n), boots, time: 1, pdu: 'trap' });
+    const users = [{ ...USERS[0], timeliness: 'off' }];
+    const r = rig({ ...CONFIG, users, new_engines: { per_source: 1000 } });
+    r.from(late(1, 5));
+    const shown = () => (r.collector.status().v3 as { tolerated: object[] }).tolerated;
+    expect(shown()).toEqual([]);
+    r.from(late(1, 4));
+    r.from(late(1, 3), '198.51.100.2');
+    r.from(late(2, 5));
+    r.from(late(2, 1));
+    expect(shown()).toMatchObject([
+      { engine_id: engine(2).toString('hex'), source: '198.51.100.1', user: 'noc', timeliness: 'off', count: 1 },
+      { engine_id: engine(1).toString('hex'), source: '198.51.100.2', user: 'noc', timeliness: 'off', count: 2 },
+    ]);
+    expect(r.metric('tidegate_usm_tolerated_total', 'timeliness="off"')).toBe(3);
+    // Those heard last stay.
+    for (let n = 10; n < 110; n++) for (const boots of [2, 1]) r.from(late(n, boots));
+    expect(shown()).toHaveLength(50);
+    expect(shown()[0]).toMatchObject({ engine_id: engine(109).toString('hex') });
+  });
+});
+
+describe('what all sources may have', () => {
+  const engine = (n: number): Buffer => Buffer.from(`80000000${n.toString(16).padStart(8, '0')}`, 'hex');
+  const wide = { per_source: 1000, total: 16 };
+  const cases: [string, object, (r: ReturnType<typeof rig>) => number][] = [
+    [
+      'new_engines',
+      { ...CONFIG, new_engines: wide },
+      (r) => {
+        for (let i = 0; i < 100; i++)
+          r.from(v3(noc, { level: 'authPriv', engineId: engine(i), boots: 1, time: 1, pdu: 'trap' }));
+        return r.emitted.length;
+      },
+    ],
+    [
+      'reports',
+      { ...CONFIG, reports: wide },
+      (r) => {
+        const probe = { level: 'noAuthNoPriv', engineId: Buffer.alloc(0), boots: 0, time: 0, pdu: 'get' } as const;
+        for (let i = 0; i < 100; i++) r.from(v3({ name: '' }, probe));
+        return r.sent.length;
+      },
+    ],
+    [
+      'rate_limit',
+      { users: [{ name: 'open' }], rate_limit: { total: 16 } },
+      (r) => {
+        const trap = v3({ name: 'open' }, { level: 'noAuthNoPriv', engineId: SENDER, boots: 0, time: 0, pdu: 'trap' });
+        for (let i = 0; i < 100; i++) r.from(trap, `198.51.100.${i}`);
+        return r.emitted.filter((e) => e.draft.type === 'snmp.trap.v1').length;
+      },
+    ],
+    [
+      'rate_limit with a burst',
+      { users: [{ name: 'open' }], rate_limit: { total: 16, total_burst: 40 } },
+      (r) => {
+        const trap = v3({ name: 'open' }, { level: 'noAuthNoPriv', engineId: SENDER, boots: 0, time: 0, pdu: 'trap' });
+        for (let i = 0; i < 100; i++) r.from(trap, `198.51.100.${i}`);
+        return r.emitted.filter((e) => e.draft.type === 'snmp.trap.v1').length;
+      },
+    ],
+  ];
+
+  it.each(cases)('%s: each worker has its share of the node’s', (name, config, count) => {
+    const whole = name.endsWith('burst') ? 40 : 80;
+    for (const workers of [1, 2, 4, 8]) expect(count(rig(config, { workers }))).toBe(whole / workers);
+    // A share that is less than one is still something.
+    expect(count(rig(config, { workers: 64 }))).toBeGreaterThan(0);
+  });
+});
+
 describe('users whose keys are not made yet', () => {
   const waiting = [{ name: 'noc', auth: { protocol: 'sha256' }, priv: { protocol: 'aes128' } }, { name: 'open' }];
   const without = (starting: boolean | undefined) =>
@@ -327,6 +403,46 @@ describe('the clock', () => {
     r.from(inform(r.time(), { boots: 5 }));
     expect(r.emitted).toHaveLength(1);
   });
+
+  it.each([31_000, -31_000])(
+    'that is %d ms off from the other members: informs are refused and it is said, traps go on',
+    (skew) => {
+      const said: unknown[] = [];
+      const log = {
+        ...silentLog,
+        error: (f: object, m: string) => said.push([m, f]),
+        info: (_: object, m: string) => said.push(m),
+      };
+      const r = rig(CONFIG, { log });
+      const trapOf = () => v3(noc, { level: 'authPriv', engineId: SENDER, boots: 9, time: 5, pdu: 'trap' });
+      r.collector.peerSkew(Math.sign(skew) * 30_000);
+      r.from(inform(r.time()));
+      expect(r.emitted).toHaveLength(1);
+      expect(r.collector.health()).toEqual({ hard: [], soft: [] });
+      r.collector.peerSkew(skew);
+      const reason = 'the clock is 31 s off from the other members';
+      // Degraded: routers prefer nodes whose clocks agree, and this one is still there for traps.
+      expect(r.collector.health()).toEqual({ hard: [], soft: [`v3 informs refused: ${reason}`] });
+      expect(said).toEqual([['SNMPv3 informs are refused: the clock is wrong', { reason, code: 'clock-behind' }]]);
+      expect(r.metric('tidegate_usm_fenced')).toBe(1);
+      expect(r.collector.status().v3).toMatchObject({ engine: { refusing_informs: reason } });
+      const before = r.sent.length;
+      r.from(inform(r.time(), { requestId: 2 }));
+      r.from(v3({ name: '' }, { level: 'noAuthNoPriv', engineId: Buffer.alloc(0), boots: 0, time: 0, pdu: 'get' }));
+      expect(r.refused()).toEqual(['clock-behind']);
+      // Not even a Report: the sender's next try may find a node with the right time.
+      expect(r.sent).toHaveLength(before);
+      r.from(trapOf());
+      expect(r.emitted).toHaveLength(2);
+      // Put right, or nobody left to compare with.
+      r.collector.peerSkew(skew > 0 ? 0 : undefined);
+      expect(r.collector.health().soft).toEqual([]);
+      expect(r.metric('tidegate_usm_fenced')).toBe(0);
+      expect(said.at(-1)).toBe('SNMPv3 informs are accepted again: the clock is right');
+      r.from(inform(r.time(), { requestId: 3 }));
+      expect(r.emitted).toHaveLength(3);
+    },
+  );
 
   it('without users nobody depends on it', () => {
     const clock = new ManualClock();
