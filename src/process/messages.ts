@@ -12,6 +12,7 @@ import type { SpoolUsage } from '../spool/types.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
 import type { Sample } from '../telemetry/registry.ts';
 import type { MeaningSource } from './meaning.ts';
+import type { UserChanges } from './user-changes.ts';
 
 /** A listening socket of one collector. */
 export interface Listen {
@@ -80,7 +81,8 @@ export type ToWorker =
   | { kind: 'inventory'; entries: InventoryEntry[] }
   /** MIBs or alarm rules have changed. */
   | { kind: 'meaning'; source: MeaningSource }
-  | { kind: 'reconfigure'; config: Config }
+  /** The configuration has no SNMPv3 users: they are those before, and `users`. */
+  | { kind: 'reconfigure'; config: Config; users: UserChanges }
   | { kind: 'emit'; event: SystemEvent }
   | { kind: 'tap'; filter: TapFilter | undefined }
   | { kind: 'lines-written' }

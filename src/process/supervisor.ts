@@ -46,6 +46,7 @@ import { SPEAKER_FILE, SPEAKER_SOCKET, SpeakerHost } from './speaker-host.ts';
 import { SpeakerLink, type SpeakerSide } from './speaker-link.ts';
 import { StartError, unwritable } from './start-error.ts';
 import { Taps } from './tap.ts';
+import { changedUsers, withoutUsers } from './user-changes.ts';
 import { UserKeys } from './user-keys.ts';
 
 export type Role = 'all' | 'ingest' | 'speaker';
@@ -80,6 +81,8 @@ export class Supervisor implements Admin {
   private readonly taps = new Taps((filter) => this.fleet?.tellAll({ kind: 'tap', filter }));
   private readonly closers: (() => Promise<void> | void)[] = [];
   private config: Config;
+  /** The configuration as workers have it: a new one begins with it. */
+  private told: Config;
   private fleet: Fleet | undefined;
   private kernel: KernelLosses | undefined;
   /** The speaker's process, or the way to the one in another container. */
@@ -99,6 +102,7 @@ export class Supervisor implements Admin {
   constructor(o: SupervisorOptions) {
     this.o = o;
     this.config = o.config;
+    this.told = o.config;
     this.inventory = o.inventory;
     this.meaning = new MeaningHost({ ...o, tell: (source) => this.fleet?.tellAll({ kind: 'meaning', source }) });
     this.keys = new UserKeys({ ...o, registry: this.registry, onKeys: () => this.tellConfig() });
@@ -195,8 +199,9 @@ export class Supervisor implements Admin {
   }
 
   private async startWorkers(dataDir: string): Promise<void> {
+    this.told = this.forWorkers();
     const fleet = new Fleet({
-      config: () => this.forWorkers(),
+      config: () => this.told,
       inventory: () => this.inventory,
       meaning: () => this.meaning.source(),
       clock: this.o.clock,
@@ -232,7 +237,11 @@ export class Supervisor implements Admin {
   }
 
   private tellConfig(): void {
-    this.fleet?.tellAll({ kind: 'reconfigure', config: this.forWorkers() });
+    if (!this.fleet) return;
+    const before = this.told;
+    this.told = this.forWorkers();
+    const users = changedUsers(before, this.told);
+    this.fleet.tellAll({ kind: 'reconfigure', config: withoutUsers(this.told), users });
   }
 
   private startSpeaker(dataDir: string): void {
@@ -456,8 +465,10 @@ export class Supervisor implements Admin {
   /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
   reconfigure(config: Config): void {
     this.config = config;
-    if (this.fleet) this.keys.set(config);
-    this.tellConfig();
+    if (this.fleet) {
+      this.keys.set(config);
+      void this.keys.settled().then(() => this.tellConfig());
+    }
     this.speaker?.reconfigure();
     this.reloadMibs();
   }

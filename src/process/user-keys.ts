@@ -17,6 +17,7 @@ import type { Logger } from '../core/log.ts';
 import { type AuthProtocol, isCostly, type PrivProtocol } from '../protocol/usm/algorithms.ts';
 import { derivedEngineId } from '../protocol/usm/engine.ts';
 import type { Registry } from '../telemetry/registry.ts';
+import { userKey } from './user-changes.ts';
 
 /** To and from a thread; octets in hex. */
 export interface KeyJob {
@@ -48,8 +49,8 @@ interface Wanted {
   priv: string | undefined;
 }
 
-/** A start waits so long for keys: with a few hundred passphrases workers begin with all of them. */
-const FIRST_WAIT_MS = 500;
+/** A start or a change waits so long for keys: a few hundred passphrases are hashed by then, and workers are told once. */
+const WAIT_MS = 500;
 /** Jobs given to a thread at once: some 50 ms of work. */
 const CHUNK = 32;
 /** Keys made that are worth a message to the workers. */
@@ -80,7 +81,7 @@ export class UserKeys {
   private state: UserKeysStatus = { users: 0, pending: 0, without: 0, starting: false };
   private handed = 0;
   private given: { from: Config; to: Config } | undefined;
-  private waiting: (() => void)[] = [];
+  private readonly waiting = new Set<() => void>();
   private slow = false;
   private stopped = false;
 
@@ -105,19 +106,29 @@ export class UserKeys {
   /** The first configuration: resolves when all keys are made, or when a start has waited long enough. */
   async first(config: Config): Promise<void> {
     this.set(config);
-    const { clock, log } = this.o;
-    if (this.state.pending === 0) return;
-    await new Promise<void>((done) => {
-      const timer = clock.setTimeout(done, FIRST_WAIT_MS);
-      this.waiting.push(() => {
-        clock.clearTimeout(timer);
-        done();
-      });
-    });
-    this.slow = this.state.pending > 0;
+    await this.settled();
     const { users, pending } = this.state;
+    this.slow = pending > 0;
     if (this.slow)
-      log.warn({ users, pending }, 'the keys of SNMPv3 users are being made; this node is not ready before they are');
+      this.o.log.warn(
+        { users, pending },
+        'the keys of SNMPv3 users are being made; this node is not ready before they are',
+      );
+  }
+
+  /** Resolves when all keys are made, or when that takes longer than anybody should wait. Whoever waits tells the workers; `onKeys` does not. */
+  async settled(): Promise<void> {
+    if (this.state.pending === 0) return;
+    const { clock } = this.o;
+    await new Promise<void>((done) => {
+      const end = (): void => {
+        clock.clearTimeout(timer);
+        this.waiting.delete(end);
+        done();
+      };
+      const timer = clock.setTimeout(end, WAIT_MS);
+      this.waiting.add(end);
+    });
   }
 
   /** The configuration as workers get it: keys in place of passphrases. Of the configuration given last the same object each time. */
@@ -166,22 +177,25 @@ export class UserKeys {
   /** Makes `users` of what there is. */
   private hand(): void {
     const before = this.inForce;
+    const given = new Map(this.users.map((u) => [userKey(u), u]));
     this.inForce = new Map();
     let pending = 0;
     let without = 0;
     this.users = this.wanted.map((w) => {
-      const name = `${w.user.engine_id ?? ''} ${w.user.name}`;
+      const key = userKey(w.user);
       let user = this.withKeys(w);
       if (user === undefined) {
         pending++;
-        user = before.get(name);
+        user = before.get(key);
       }
-      if (user !== undefined) {
-        this.inForce.set(name, user);
-        return user;
-      }
-      without++;
-      return keyless(w.user);
+      const ready = user !== undefined;
+      user ??= keyless(w.user);
+      // One that is as it was is the same object: workers are told what is not.
+      const was = given.get(key);
+      if (was !== undefined && JSON.stringify(was) === JSON.stringify(user)) user = was;
+      if (ready) this.inForce.set(key, user);
+      else without++;
+      return user;
     });
     this.starting &&= pending > 0;
     this.state = { users: this.users.length, pending, without, starting: this.starting };
@@ -189,7 +203,7 @@ export class UserKeys {
     this.given = undefined;
     this.o.registry.handle('tidegate_usm_users_pending').value = pending;
     if (pending > 0) return;
-    for (const done of this.waiting.splice(0)) done();
+    for (const end of [...this.waiting]) end();
     if (this.slow) this.o.log.info({ users: this.users.length }, 'the keys of all SNMPv3 users are made');
     this.slow = false;
   }
@@ -249,8 +263,9 @@ export class UserKeys {
   private progress(): void {
     const all = this.made.size === this.jobs.size;
     if (!all && this.made.size < Math.max(WORTH, 2 * this.handed)) return;
+    const waited = this.waiting.size > 0;
     this.hand();
-    this.o.onKeys();
+    if (!waited || this.state.pending > 0) this.o.onKeys();
   }
 }
 

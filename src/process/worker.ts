@@ -40,6 +40,7 @@ import { dropTo } from './privileges.ts';
 import { saltNodeOf } from './salt-node.ts';
 import { SecurityStream } from './security.ts';
 import { TapPump } from './tap-pump.ts';
+import { applyUsers } from './user-changes.ts';
 import { VipTable } from './vip-seen.ts';
 
 /** How long a worker without a supervisor tries to make durable what it received. */
@@ -331,9 +332,9 @@ export class Worker {
         this.collectors.setMeaning(makeMeaning(m.source, this.log));
         return;
       case 'reconfigure':
-        this.config = m.config;
-        this.collectors.reconfigure(m.config);
-        this.exports.reconfigure(m.config);
+        this.config = applyUsers(this.config, m.config, m.users);
+        this.collectors.reconfigure(this.config);
+        this.exports.reconfigure(this.config);
         return;
       case 'emit':
         this.say(m.event);

@@ -110,6 +110,31 @@ describe('the keys of SNMPv3 users', () => {
     expect(users(next)[2].auth!.master_key).toBe(masterKey('sha256', 'auth of c').toString('hex'));
   });
 
+  it('that did not change are the same to the workers: only the others are told again', async () => {
+    const { keys, users, ready } = open();
+    const before = config([user('a'), user('b'), { name: 'open' }]);
+    keys.set(before);
+    await ready();
+    const first = users(before);
+    const after = config([user('a'), user('b', 'another passphrase'), { name: 'open' }, user('c')]);
+    keys.set(after);
+    await ready();
+    const then = users(after);
+    expect(then.map((u) => first.includes(u))).toEqual([true, false, true, false]);
+  });
+
+  it('are waited for by who changes something, and then told once', async () => {
+    const { keys, state, users } = open();
+    const c = config([user('a'), user('b')]);
+    keys.set(c);
+    await keys.settled();
+    await expect.poll(() => keys.status().pending, { timeout: 30_000 }).toBe(0);
+    expect(state.told).toBeLessThanOrEqual(1);
+    expect(users(c).every((u) => u.auth!.master_key !== undefined)).toBe(true);
+    // Nothing to wait for.
+    await keys.settled();
+  });
+
   it('of a change during another: only the last counts', async () => {
     const { keys, users, ready } = open();
     keys.set(config(many(100)));

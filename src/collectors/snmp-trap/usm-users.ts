@@ -15,7 +15,19 @@ import type { SnmpTrapConfig } from './config.ts';
 
 type UserConfig = SnmpTrapConfig['users'][number];
 
+const made = new WeakMap<UserConfig, UserSpec>();
+
+/** The same for the same object: what did not change is not looked at again. */
 export function userSpec(u: UserConfig): UserSpec {
+  let spec = made.get(u);
+  if (spec === undefined) {
+    spec = make(u);
+    made.set(u, spec);
+  }
+  return spec;
+}
+
+function make(u: UserConfig): UserSpec {
   return {
     name: u.name,
     engineId: u.engine_id === undefined ? undefined : Buffer.from(u.engine_id, 'hex'),

@@ -5,7 +5,6 @@
  * change of the table.
  */
 import { Buffer } from 'node:buffer';
-import { createHash } from 'node:crypto';
 import { type AuthProtocol, isCostly, type PrivProtocol, type SecurityLevel } from './algorithms.ts';
 import { type LocalKeys, localize, localizePriv, localKeys } from './keys.ts';
 import type { Timeliness } from './timeliness.ts';
@@ -41,8 +40,6 @@ export class User {
   readonly costly: boolean;
   /** Are there keys to work with? */
   readonly ready: boolean;
-  /** Equal where nothing differs. */
-  readonly fingerprint: string;
   /** Of a user of one engine. */
   keys: LocalKeys | undefined;
 
@@ -55,7 +52,6 @@ export class User {
       spec.priv?.key.kind !== 'localized' &&
       isCostly(spec.auth.protocol, spec.priv?.protocol);
     this.ready = spec.auth?.key.kind !== 'pending' && spec.priv?.key.kind !== 'pending';
-    this.fingerprint = fingerprint(spec);
   }
 
   /** The keys on an engine; a user without authentication, or that is not ready, has none. `local`: it is our engine. */
@@ -91,20 +87,20 @@ export class UserTable {
     return this.exact.size + this.any.size;
   }
 
-  /** Replaces all users. Of two with the same engine and name the last stays. */
+  /** Replaces all users. Of two with the same engine and name the last stays. With many users every microsecond here is one for all of them. */
   replace(specs: readonly UserSpec[]): void {
-    const before = new Map<string, User>();
-    for (const list of [this.exact, this.any]) for (const u of list.values()) before.set(u.fingerprint, u);
+    const { exact, any } = this;
     this.exact = new Map();
     this.any = new Map();
-    for (const spec of specs) {
-      const fresh = new User(spec);
-      const user = before.get(fresh.fingerprint) ?? fresh;
-      const name = Buffer.from(spec.name).toString('latin1');
-      if (spec.engineId === undefined) this.any.set(name, user);
-      else this.exact.set(pairKey(spec.engineId.toString('latin1'), name), user);
-    }
     this.notReady = 0;
+    for (const spec of specs) {
+      const name = Buffer.from(spec.name).toString('latin1');
+      const anywhere = spec.engineId === undefined;
+      const key = anywhere ? name : pairKey(spec.engineId!.toString('latin1'), name);
+      const before = (anywhere ? any : exact).get(key);
+      const user = before !== undefined && sameSpec(before.spec, spec) ? before : new User(spec);
+      (anywhere ? this.any : this.exact).set(key, user);
+    }
     for (const list of [this.exact, this.any]) for (const u of list.values()) if (!u.ready) this.notReady++;
   }
 
@@ -119,19 +115,24 @@ export class UserTable {
   }
 }
 
-function fingerprint(s: UserSpec): string {
-  const material = (k: KeyMaterial | undefined): unknown =>
-    k &&
-    (k.kind === 'pending' ? [k.kind] : [k.kind, k.key.toString('hex'), k.kind === 'master' && k.own?.toString('hex')]);
-  const parts = [
-    s.name,
-    s.engineId?.toString('hex'),
-    s.auth?.protocol,
-    material(s.auth?.key),
-    s.priv?.protocol,
-    material(s.priv?.key),
-    s.level,
-    s.timeliness,
-  ];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('latin1');
+/** Does nothing differ? Of the same engine and name. */
+function sameSpec(a: UserSpec, b: UserSpec): boolean {
+  if (a === b) return true;
+  return (
+    a.level === b.level &&
+    a.timeliness === b.timeliness &&
+    a.auth?.protocol === b.auth?.protocol &&
+    a.priv?.protocol === b.priv?.protocol &&
+    sameKey(a.auth?.key, b.auth?.key) &&
+    sameKey(a.priv?.key, b.priv?.key)
+  );
+}
+
+function sameKey(a: KeyMaterial | undefined, b: KeyMaterial | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a.kind === 'pending' || b.kind === 'pending') return a.kind === b.kind;
+  if (a.kind !== b.kind || !a.key.equals(b.key)) return false;
+  const own = a.kind === 'master' ? a.own : undefined;
+  const other = b.kind === 'master' ? b.own : undefined;
+  return own === undefined || other === undefined ? own === other : own.equals(other);
 }
