@@ -15,7 +15,10 @@ describe('the export thread as its worker sees it', () => {
       init: {
         index: 0,
         of: 1,
-        config: { node: 'n1', spool: { max_bytes: 1 }, export: exportConfig.parse({ stdout: { enabled: false } }) },
+        config: {
+          ...{ site: 's', node: 'n1', lb: { vips: [] }, spool: { max_bytes: 1 } },
+          export: exportConfig.parse({ stdout: { enabled: false } }),
+        },
         shard,
         olderShards: [],
       } as unknown as ExportHostStart['init'],
