@@ -19,6 +19,7 @@ import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
 import { redact } from '../config/redact.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
+import { every } from '../core/every.ts';
 import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
@@ -164,12 +165,13 @@ export class Supervisor implements Admin {
 
   private everyForFleet(fleet: Fleet): void {
     const { clock } = this.o;
-    this.every(200, () => fleet.tick(this.config.lb.lease.timeout));
-    this.every(5000, () => fleet.measureOlder());
+    const each = (ms: number, fn: () => void): void => every(clock, ms, () => this.stopping, fn);
+    each(200, () => fleet.tick(this.config.lb.lease.timeout));
+    each(5000, () => fleet.measureOlder());
     const rate = new RateMeter();
     this.kernel = new KernelLosses(readProc, this.registry, clock.wallMs());
-    this.every(10_000, () => this.kernel?.say(clock.wallMs(), (data) => fleet.say({ type: 'system.v1', data })));
-    this.every(10_000, () => rate.reading(clock.nowMs(), clock.wallMs(), this.counters.merged()));
+    each(10_000, () => this.kernel?.say(clock.wallMs(), (data) => fleet.say({ type: 'system.v1', data })));
+    each(10_000, () => rate.reading(clock.nowMs(), clock.wallMs(), this.counters.merged()));
   }
 
   /** A start that failed leaves nothing behind. */
@@ -291,17 +293,6 @@ export class Supervisor implements Admin {
   /** Called once when all is bound; the CLI prints the first steps. */
   onReady: (listening: { collector: string; address: string; protocol: string }[]) => void = () => {};
 
-  // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  private every(ms: number, fn: () => void): void {
-    const again = (): void => {
-      if (this.stopping) return;
-      fn();
-      this.o.clock.setTimeout(again, ms);
-    };
-    this.o.clock.setTimeout(again, ms);
-  }
-
   // ── admin ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private adminAddress: string | undefined;
@@ -377,11 +368,8 @@ export class Supervisor implements Admin {
 
   async spool(): Promise<unknown> {
     const { workers, silent } = await this.workerStatus();
-    return {
-      max_bytes: this.config.spool.max_bytes,
-      shards: workers.map((w) => ({ worker: w.index, boot: w.boot, classes: w.spool, draining: w.draining })),
-      silent,
-    };
+    const shards = workers.map((w) => ({ worker: w.index, boot: w.boot, classes: w.spool, draining: w.draining }));
+    return { max_bytes: this.config.spool.max_bytes, shards, silent };
   }
 
   async exporters(): Promise<unknown> {
