@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { redact } from '../config/redact.ts';
+import { MASK } from '../config/document.ts';
 import { configSchema } from '../config/schema.ts';
 import { type CliContext, configOf, print } from './context.ts';
 import { importVerb } from './import.ts';
@@ -23,12 +23,16 @@ export function configVerb(ctx: CliContext): Command {
   const config = new Command('config').description('the configuration as it is understood, and its schema');
   config
     .command('print')
-    .description('print the configuration with every default in place; secrets are masked')
+    .description(
+      'print the configuration as a file with every default in place; secrets are left as the files and variables they come from, or masked',
+    )
     .addOption(configOption())
     .addOption(outputOption())
     .action((o: { config?: string; output: string }) => {
-      const value = redact(configOf(ctx, o.config).config);
-      print(ctx, o, value, () => stringify(value));
+      const { document } = configOf(ctx, o.config);
+      const text = stringify(document, { lineWidth: 0 });
+      const masked = text.includes(MASK) ? `# Secrets that stand in the file itself are masked: ${MASK}\n` : '';
+      print(ctx, o, document, () => `${masked}${text}`);
     });
   config
     .command('schema')

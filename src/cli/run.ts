@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { STANDARD_INPUT } from '../config/load.ts';
 import { watchChanges } from '../config/watch.ts';
 import { systemClock } from '../core/clock.ts';
 import { StartError } from '../process/start-error.ts';
 import { Supervisor } from '../process/supervisor.ts';
 import { makeLogger } from '../telemetry/log.ts';
-import { type CliContext, CliError, configOf } from './context.ts';
+import { type CliContext, CliError, configOf, EXIT } from './context.ts';
 import { firstSteps } from './first-steps.ts';
 import { configOption } from './options.ts';
 import { VERSION } from './version.ts';
@@ -26,7 +27,9 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         .default('all'),
     )
     .action(async (o: RunOptions) => {
-      const { config, inventory, alarms } = configOf(ctx, o.config);
+      if (o.config === STANDARD_INPUT)
+        throw new CliError('run: -c needs a file, which is followed while the instance runs', EXIT.usage);
+      const { config, inventory, alarms, document } = configOf(ctx, o.config);
       // The instance changes its working directory to data_dir; the file stays where it was named.
       const configFile = o.config === undefined ? undefined : resolve(o.config);
       const logTty = process.stderr.isTTY === true;
@@ -39,6 +42,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
       };
       const supervisor = new Supervisor({
         config,
+        document,
         role: o.role,
         version: VERSION,
         clock: systemClock,
@@ -73,6 +77,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
       const unwatch = watchChanges({
         configFile,
         config,
+        document,
         env: ctx.env,
         log,
         supervisor,

@@ -7,6 +7,7 @@ import { formatEndpoint, parsePrefix } from '../core/ip.ts';
 import { delivers } from '../export/config.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { loadAlarms } from './alarms-file.ts';
+import { absolutePaths, describeDocument } from './document.ts';
 import { loadInventory } from './inventory-file.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type ConfigProblem, nearest, parseYaml, problemsOf, type YamlDocument } from './yaml.ts';
@@ -16,6 +17,8 @@ export interface Loaded {
   inventory: InventoryEntry[];
   /** In the order in which they are tried. */
   alarms: AlarmRule[];
+  /** The same in the file's own grammar, without secrets (config/document.ts). */
+  document: Record<string, unknown>;
 }
 
 /** No file at all: everything that listens, on loopback, community `public` from loopback, printed. */
@@ -33,15 +36,21 @@ const WITHOUT_FILE = {
 /** With a file that names no collector: the same listeners, and nothing is accepted until the file says from whom. */
 const WITHOUT_COLLECTORS = { snmp_trap: {}, bmp: {}, bgp: {} };
 
-/** Reads `file` (undefined: the built-in configuration). */
+/** As a file name: what comes in on standard input. */
+export const STANDARD_INPUT = '-';
+
+/** Reads `file` (undefined: the built-in configuration; `-`: standard input). */
 export function loadConfig(
   file: string | undefined,
   env: Record<string, string | undefined>,
 ): Loaded | { problems: ConfigProblem[] } {
-  if (file === undefined) return finish(configSchema.parse(WITHOUT_FILE), undefined, '.');
+  if (file === undefined) {
+    const document = describeDocument(configSchema, WITHOUT_FILE, undefined, { base: '.' });
+    return finish(configSchema.parse(WITHOUT_FILE), document, undefined, '.');
+  }
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readFileSync(file === STANDARD_INPUT ? 0 : file, 'utf8');
   } catch (e) {
     return { problems: [{ file, line: 0, path: '', message: `cannot be read: ${(e as Error).message}` }] };
   }
@@ -50,7 +59,8 @@ export function loadConfig(
   if (doc.problems.length) return { problems: doc.problems };
   const parsed = configSchema.safeParse(doc.value ?? {});
   if (!parsed.success) return { problems: problemsOf(doc, parsed.error, configSchema) };
-  return finish(parsed.data, doc, base);
+  const document = describeDocument(configSchema, doc.value, parseYaml(file, text).value, { base });
+  return finish(parsed.data, document, doc, base);
 }
 
 /**
@@ -80,6 +90,7 @@ function socketOf(admin: unknown): unknown {
 
 function finish(
   parsed: ReturnType<typeof configSchema.parse>,
+  document: Record<string, unknown>,
   doc: YamlDocument | undefined,
   base: string,
 ): Loaded | { problems: ConfigProblem[] } {
@@ -87,6 +98,10 @@ function finish(
     ...parsed,
     collectors: parsed.collectors ?? configSchema.parse({ collectors: WITHOUT_COLLECTORS }).collectors!,
   };
+  if (parsed.collectors === undefined) {
+    const { collectors } = describeDocument(configSchema, { collectors: WITHOUT_COLLECTORS }, undefined, { base });
+    document.collectors = collectors;
+  }
   const problems = doc ? crossChecks(config, doc) : [];
   let inventory: InventoryEntry[] = [];
   if (config.inventory) {
@@ -117,7 +132,10 @@ function finish(
   const delivered = Object.values(config.export.exporters).some(delivers);
   if (!delivered && config.export.exporters.stdout === undefined)
     config.export.exporters.stdout = { type: 'stdout', enabled: true };
-  return problems.length ? { problems } : { config, inventory, alarms: alarms.rules };
+  if (config.export.exporters.stdout?.type === 'stdout' && !('stdout' in (document.export as object)))
+    document.export = { ...(document.export as object), stdout: { type: 'stdout', enabled: true } };
+  absolutePaths(document, base);
+  return problems.length ? { problems } : { config, inventory, alarms: alarms.rules, document };
 }
 
 /** What no single section can see. */

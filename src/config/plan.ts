@@ -77,6 +77,15 @@ function take(running: unknown, wanted: unknown, [key, ...rest]: string[]): unkn
   return { ...r, [key]: take(r[key], w[key], rest) };
 }
 
+/** The same of documents (config/document.ts), whose parts have the same names. */
+export function mergeLiveDocument(running: Document, wanted: Document, before: Config, after: Config): Document {
+  let merged: unknown = running;
+  for (const path of liveNow(before, after)) merged = take(merged, wanted, path.split('.'));
+  return merged as Document;
+}
+
+type Document = Record<string, unknown>;
+
 /** A listener that names a VIP has a socket for each of its addresses, and sockets are opened at start. */
 function listenersOfChangedVips(before: Config, after: Config): string[] {
   const addresses = (c: Config) => new Map(c.lb.vips.map((v) => [v.name, v.addresses.join(' ')]));

@@ -5,7 +5,7 @@ export const SECRET = /^(password|passphrase|secret|token|key_passphrase|master_
 export function redact(value: unknown, key = ''): unknown {
   if (Array.isArray(value))
     return key === 'communities'
-      ? value.map((v) => ({ ...(v as object), name: '***' }))
+      ? value.map((v) => (typeof v === 'object' && v !== null && 'name' in v ? { ...v, name: '***' } : v))
       : value.map((v) => redact(v, key));
   if (typeof value === 'object' && value !== null)
     return Object.fromEntries(

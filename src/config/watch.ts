@@ -9,12 +9,13 @@ import type { InventoryEntry } from '../inventory/inventory.ts';
 import { loadAlarms } from './alarms-file.ts';
 import { loadInventory } from './inventory-file.ts';
 import { loadConfig } from './load.ts';
-import { mergeLive, planReload } from './plan.ts';
+import { mergeLive, mergeLiveDocument, planReload } from './plan.ts';
 import type { Config } from './schema.ts';
 import { formatProblem } from './yaml.ts';
 
 export interface Reloadable {
-  reconfigure(config: Config): void;
+  /** `document`: as the API shows it. */
+  reconfigure(config: Config, document: Record<string, unknown>): void;
   replaceInventory(entries: InventoryEntry[]): void;
   replaceAlarms(rules: AlarmRule[]): void;
   reloadMibs(): void;
@@ -23,6 +24,7 @@ export interface Reloadable {
 export interface WatchOptions {
   configFile: string | undefined;
   config: Config;
+  document: Record<string, unknown>;
   env: Record<string, string | undefined>;
   log: Logger;
   supervisor: Reloadable;
@@ -36,6 +38,7 @@ const POLL_MS = 1000;
 /** Begins to follow; returns how to end it. */
 export function watchChanges(o: WatchOptions): () => void {
   let running = o.config;
+  let document = o.document;
   const watched = new Map<string, () => void>();
   const watch = (file: string, fn: () => void): void => {
     watchFile(file, { interval: POLL_MS, persistent: false }, (now, before) => {
@@ -88,8 +91,9 @@ export function watchChanges(o: WatchOptions): () => void {
     if (plan.live.length === 0 && plan.restart.length === 0) return;
     const before = running.inventory?.file;
     const rulesBefore = running.alarms.file;
+    document = mergeLiveDocument(document, loaded.document, running, loaded.config);
     running = mergeLive(running, loaded.config);
-    if (plan.live.length) o.supervisor.reconfigure(running);
+    if (plan.live.length) o.supervisor.reconfigure(running, document);
     if (running.inventory?.file !== before) {
       if (before !== undefined) unwatchFile(before);
       if (running.inventory) watch(running.inventory.file, inventoryChanged);

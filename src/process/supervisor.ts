@@ -16,7 +16,6 @@ import { resolve } from 'node:path';
 import { MetricsPage } from '../admin/metrics.ts';
 import type { Admin } from '../admin/types.ts';
 import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
-import { redact } from '../config/redact.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { every } from '../core/every.ts';
@@ -54,6 +53,8 @@ export type Role = 'all' | 'ingest' | 'speaker';
 
 export interface SupervisorOptions {
   config: Config;
+  /** The configuration as the API shows it (config/document.ts). */
+  document: Record<string, unknown>;
   role: Role;
   version: string;
   clock: Clock;
@@ -84,6 +85,7 @@ export class Supervisor implements Admin {
   private config: Config;
   /** The configuration as workers have it: a new one begins with it. */
   private told: Config;
+  private document: Record<string, unknown>;
   private fleet: Fleet | undefined;
   private kernel: KernelLosses | undefined;
   /** The speaker's process, or the way to the one in another container. */
@@ -104,6 +106,7 @@ export class Supervisor implements Admin {
     this.o = o;
     this.config = o.config;
     this.told = o.config;
+    this.document = o.document;
     this.inventory = o.inventory;
     this.meaning = new MeaningHost({ ...o, tell: (source) => this.fleet?.tellAll({ kind: 'meaning', source }) });
     this.keys = new UserKeys({ ...o, registry: this.registry, onKeys: () => this.tellConfig() });
@@ -378,7 +381,7 @@ export class Supervisor implements Admin {
   }
 
   configuration(): unknown {
-    return redact(this.config);
+    return this.document;
   }
 
   async explain(device: string): Promise<unknown> {
@@ -451,12 +454,13 @@ export class Supervisor implements Admin {
   }
 
   /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
-  reconfigure(config: Config): void {
+  reconfigure(config: Config, document: Record<string, unknown>): void {
     this.config = config;
     if (this.fleet) {
       this.keys.set(config);
       void this.keys.settled().then(() => this.tellConfig());
     }
+    this.document = document;
     this.speaker?.reconfigure();
     this.reloadMibs();
   }
