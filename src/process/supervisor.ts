@@ -467,15 +467,10 @@ export class Supervisor implements Admin {
 
   /** A speaker in another container that cannot be asked: the lease tells it first to announce worse, then to withdraw, while the workers still read. */
   private async letSpeakerWithdraw(): Promise<void> {
-    const { linger } = this.config.lb.drain;
-    const wait = (): Promise<void> =>
-      new Promise((done) => {
-        this.o.clock.setTimeout(done, linger);
-      });
-    this.fleet?.tellAll({ kind: 'draining', on: true });
-    await wait();
-    this.fleet?.tellAll({ kind: 'leaving' });
-    await wait();
+    for (const message of [{ kind: 'draining', on: true }, { kind: 'leaving' }] as const) {
+      this.fleet?.tellAll(message);
+      await new Promise<void>((done) => this.o.clock.setTimeout(done, this.config.lb.drain.linger));
+    }
   }
 
   /**
