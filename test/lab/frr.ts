@@ -18,6 +18,8 @@ export interface FrrOptions {
   bfd?: boolean;
   /** TCP port bgpd listens on. */
   port?: number;
+  /** Words in front of each daemon: `nice …`. */
+  wrap?: readonly string[];
 }
 
 /** The fields of `show bgp … json` tests look at. */
@@ -92,6 +94,7 @@ export class Frr {
   private daemon(name: 'zebra' | 'bgpd' | 'bfdd', more: string[]): Proc {
     const at = (file: string) => join(this.dir, file);
     return this.ns.spawn([
+      ...(this.options.wrap ?? []),
       labBin(name),
       ...['-u', 'frr', '-g', 'frr', '-f', at(`${name}.conf`), '-i', at(`${name}.pid`), '--vty_socket', this.dir],
       ...['-z', at('zserv.api'), '-P', '0', '--log', 'stdout', ...more],

@@ -209,6 +209,11 @@ export class Lab {
   }
 }
 
+/** Unplugs a port of a `lan` from its switch, or plugs it in again: nothing goes through, and neither end of the cable loses its carrier. */
+export function setPort(sw: Namespace, index: number, forwards: boolean): void {
+  sw.ip('link', 'set', `p${index}`, ...(forwards ? ['master', 'br0'] : ['nomaster']));
+}
+
 function up(end: LinkEnd): void {
   end.ns.ip('link', 'set', end.dev, 'up');
   end.ns.address(end.dev, ...(end.addresses ?? []));

@@ -1,5 +1,5 @@
 /**
- * Reads the trap topic from inside the broker's namespace, with kafkajs, and says a short line for each batch. It makes the topics
+ * Reads the trap topic, and what the others say of sessions and VIPs, from inside the broker's namespace, with kafkajs, and says a short line for each batch. It makes the topics
  * first. Every record is held against its schema. Started by scenario-world.ts.
  */
 import { kafkaReader } from '../../src/export/kafka/kafkajs.ts';
@@ -14,10 +14,33 @@ export interface ReaderConfig {
   partitions: number;
   /** Made as well. */
   others: string[];
+  /** Of these, the ones in which sessions say that they came up, and nodes what is wrong with a VIP: read too. */
+  followed: string[];
 }
 
 /** One record: the number it carries, its CloudEvents id, the node and worker that received it, the source address. */
 export type Seen = [number: number, id: string, node: string, worker: number, address: string, pdu: string];
+
+/** A session that came up: of which kind (a world has one device that has sessions), on which node, its epoch. */
+export type SessionUp = [session: 'bmp' | 'bgp', node: string, epoch: number];
+
+/** What a node says of its VIPs in `system.v1`, kind `vip`. */
+export type Said = [node: string, reason: string];
+
+/** Of an event of a session; undefined where it says something else. */
+function sessionUp(type: string, data: FollowedData): SessionUp | undefined {
+  if (type === 'bmp.router.v1') return data.event === 'session-up' ? ['bmp', data.rx.node, data.epoch] : undefined;
+  return data.state === 'up' ? ['bgp', data.rx.node, data.epoch] : undefined;
+}
+
+interface FollowedData {
+  kind?: string;
+  reason?: string;
+  event?: string;
+  state?: string;
+  epoch: number;
+  rx: { node: string };
+}
 
 const config = scriptConfig<ReaderConfig>();
 const kafka = kafkaReader(config.brokers, { clientId: 'scenario' });
@@ -30,20 +53,31 @@ await admin.createTopics({
     ...config.others.map((topic) => ({ topic, numPartitions: 1, replicationFactor: 1 })),
   ],
 });
-/** By partition: the offset behind the last record that was said. */
-const read = new Map<number, number>();
+/** By topic and partition: the offset behind the last record that was said. */
+const read = new Map<string, number>();
 const consumer = kafka.consumer({ groupId: 'scenario', maxWaitTimeInMs: 200 });
 await consumer.connect();
-await consumer.subscribe({ topic: config.topic, fromBeginning: true });
+await consumer.subscribe({ topics: [config.topic, ...config.followed], fromBeginning: true });
 await consumer.run({
   autoCommit: false,
   eachBatch: async ({ batch }) => {
     const seen: Seen[] = [];
     const wrong: string[] = [];
+    const ups: SessionUp[] = [];
+    const said: Said[] = [];
     for (const m of batch.messages) {
+      read.set(`${batch.topic} ${batch.partition}`, Number(m.offset) + 1);
       const headers = Object.fromEntries(Object.entries(m.headers ?? {}).map(([k, v]) => [k, String(v)]));
       try {
-        const { id, data } = validateRecord(headers, m.value!.toString('utf8')) as unknown as {
+        const event = validateRecord(headers, m.value!.toString('utf8'));
+        if (batch.topic !== config.topic) {
+          const data = event.data as FollowedData;
+          const up = event.type === 'system.v1' ? undefined : sessionUp(event.type, data);
+          if (up) ups.push(up);
+          if (data.kind === 'vip') said.push([data.rx.node, data.reason!]);
+          continue;
+        }
+        const { id, data } = event as unknown as {
           id: string;
           data: {
             pdu: string;
@@ -57,9 +91,8 @@ await consumer.run({
       } catch (e) {
         wrong.push((e as Error).message);
       }
-      read.set(batch.partition, Number(m.offset) + 1);
     }
-    say({ seen, wrong });
+    say({ seen, ups, said, wrong });
   },
 });
 
@@ -69,8 +102,10 @@ answer({
     (await admin.fetchTopicOffsets(q.topic as string)).reduce((n, p) => n + Number(p.high) - Number(p.low), 0),
   /** Answers when all that is in the topic now was read and said. */
   async sync() {
-    const ends = await admin.fetchTopicOffsets(config.topic);
-    while (ends.some((e) => Number(e.high) > (read.get(e.partition) ?? 0)))
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const topic of [config.topic, ...config.followed]) {
+      const ends = await admin.fetchTopicOffsets(topic);
+      while (ends.some((e) => Number(e.high) > (read.get(`${topic} ${e.partition}`) ?? 0)))
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   },
 });

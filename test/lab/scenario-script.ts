@@ -8,20 +8,27 @@ import type { Namespace } from './netns.ts';
 import { NODE } from './peers.ts';
 import type { Proc } from './proc.ts';
 
+/** Words in front of a command whose process is not to wait for its turn. */
+export const APART: readonly string[] = ['nice', '-n', '-15'];
+
 export class Script {
   readonly proc: Proc;
   private readonly asked = new Map<number, { resolve: (value: unknown) => void; reject: (e: Error) => void }>();
   private next = 1;
 
-  /** `file` is beside this one; `config` is handed over as the only word of its command line. */
+  /**
+   * `file` is beside this one; `config` is handed over as the only word of its command line. `apart`: it stands for a machine of its own,
+   * so it comes before what shares this one.
+   */
   constructor(
     ns: Namespace,
     file: string,
     config: unknown,
     onLine: (line: Record<string, unknown>) => void = () => {},
+    apart = false,
   ) {
     const path = fileURLToPath(new URL(file, import.meta.url));
-    this.proc = ns.spawn([NODE, path, JSON.stringify(config)], {
+    this.proc = ns.spawn([...(apart ? APART : []), NODE, path, JSON.stringify(config)], {
       stdin: true,
       onStdout: (text) => {
         const line = JSON.parse(text) as Record<string, unknown>;

@@ -31,6 +31,8 @@ export interface Load {
   max: number;
   /** Each so many-th is an inform, the others are traps. */
   informEvery: number;
+  /** Another VIP than the sources have, for this load. */
+  vip?: { ipv4: string; ipv6: string };
 }
 
 export interface SenderReport {
@@ -65,6 +67,7 @@ class Sender {
   private readonly waiting = new Map<number, Waiting>();
   private report: SenderReport;
   private load: Load | undefined;
+  private vip: Load['vip'];
   private began = 0;
   private sent = 0;
   private next = 1;
@@ -84,6 +87,7 @@ class Sender {
   start(load: Load): void {
     this.report = this.empty();
     this.load = load;
+    this.vip = load.vip;
     this.began = performance.now();
     this.sent = 0;
   }
@@ -148,7 +152,13 @@ class Sender {
   }
 
   private send(packet: Buffer, source: number): void {
-    this.sockets[source].send(packet, this.config.port, this.config.sources[source].target, () => {});
+    this.sockets[source].send(packet, this.config.port, this.target(source), () => {});
+  }
+
+  private target(source: number): string {
+    const { address, target } = this.config.sources[source];
+    if (!this.vip) return target;
+    return address.includes(':') ? this.vip.ipv6 : this.vip.ipv4;
   }
 
   private response(data: Buffer, from: string, source: number): void {
@@ -159,7 +169,7 @@ class Sender {
       return;
     }
     const w = this.waiting.get(pdu.requestId);
-    if (from !== this.config.sources[source].target || pdu.errorStatus !== 0 || (w && w.source !== source)) {
+    if (from !== this.target(source) || pdu.errorStatus !== 0 || (w && w.source !== source)) {
       this.report.wrong++;
       return;
     }

@@ -7,19 +7,21 @@
  *
  * FRR takes the VIP from both nodes by eBGP and spreads it by the addresses of a packet (layer 3), so that a device stays on a node.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parse, stringify } from 'yaml';
 import { Frr } from './frr.ts';
-import { KafkaLab } from './kafka.ts';
-import { Lab, type Namespace } from './netns.ts';
-import type { ReaderConfig, Seen } from './scenario-reader.ts';
-import { Script } from './scenario-script.ts';
+import type { Goal } from './goals.ts';
+import type { KafkaLab } from './kafka.ts';
+import { type Namespace, setPort } from './netns.ts';
+import { RouteMonitor } from './route-monitor.ts';
+import { FAMILIES, type Family, type LabNode, LoadWorld } from './scenario-load.ts';
+import { APART, Script } from './scenario-script.ts';
 import type { SenderConfig } from './scenario-sender.ts';
 import { Tidegate } from './tidegate.ts';
 import { waitFor } from './wait.ts';
 
 export const VIP = { ipv4: '203.0.113.10', ipv6: '2001:db8:ff::10' } as const;
 export const PREFIX = { ipv4: `${VIP.ipv4}/32`, ipv6: `${VIP.ipv6}/128` } as const;
-export const FAMILIES = ['ipv4', 'ipv6'] as const;
-export type Family = (typeof FAMILIES)[number];
 
 /** What the router has of a node: nothing, a path, or a path that is worse than a full one. */
 export type PathState = 'absent' | 'degraded' | 'full';
@@ -28,31 +30,10 @@ const PORT = 162;
 const SOURCES = { ipv4: 64, ipv6: 32 };
 export const KAFKA = '10.9.0.2';
 const NODE_AS = 64512;
-const TOPIC = 'tidegate.snmp.trap.v1';
-const BMP_TOPICS = ['router', 'peer', 'update', 'stats', 'mirror'].map((t) => `bmp.${t}`);
-
-/** One node of the two; `tidegate` is replaced when it is started again. */
-export interface LabNode {
-  name: string;
-  address: Record<Family, string>;
-  ns: Namespace;
-  tidegate: Tidegate;
-}
 
 interface Detail {
   aspath: { string: string };
   nexthops: { ip: string }[];
-}
-
-/** What Kafka has under one number. */
-export interface Received {
-  ids: Set<string>;
-  /** Records: more than one is a repetition. */
-  records: number;
-  node: string;
-  worker: number;
-  address: string;
-  pdu: string;
 }
 
 export interface WorldOptions {
@@ -66,25 +47,34 @@ export interface WorldOptions {
   rpFilter?: 0 | 1 | 2;
   /** Of each node; default 10GiB. */
   spoolBytes?: string;
-  /** The router's BMP too, to the VIP. */
-  bmp?: boolean;
+  /** The router has a BMP and a BGP session with the VIP too. */
+  sessions?: boolean;
+  /** A switch between router and each node, so that a path can go silent without an end that loses its carrier. */
+  switches?: boolean;
+  /**
+   * `lb.lease.timeout` by node; the default of this lab is 3s: two cores carry nodes, router, broker and devices, and a worker that waits
+   * for its turn is not frozen.
+   */
+  leaseTimeout?: Record<string, string>;
 }
 
-export class World {
-  readonly lab = new Lab();
+export class World extends LoadWorld {
+  protected readonly workers: number;
   private readonly options: WorldOptions;
   private readonly names: string[];
-  readonly nodes: LabNode[] = [];
-  /** Everything in the topic, by the number it carries. */
-  readonly received = new Map<number, Received>();
-  /** Records that break their schema. */
-  readonly wrong: string[] = [];
   router!: Namespace;
+  /** Where the devices are. */
+  sources!: Namespace;
   frr!: Frr;
-  sender!: Script;
-  private reader!: Script;
+  /** The router's routes of IPv4. */
+  routes!: RouteMonitor;
+  /** What the cases saw of the goals. */
+  readonly goals: Goal[] = [];
+  private readonly switches = new Map<string, Namespace>();
 
   constructor(options: WorldOptions = {}) {
+    super();
+    this.workers = options.workers ?? 2;
     this.options = options;
     this.names = [...'abcdefgh'.slice(0, options.nodes ?? 2)];
   }
@@ -102,6 +92,7 @@ export class World {
         'net.ipv4.conf.all.rp_filter': this.options.rpFilter ?? 0,
       },
     });
+    this.routes = new RouteMonitor(this.router);
     const sources = this.connectSources();
     const broker = lab.namespace('kafka');
     lab.link(
@@ -109,7 +100,7 @@ export class World {
       { ns: broker, dev: 'eth0', addresses: [`${KAFKA}/24`] },
     );
     broker.ip('route', 'add', 'default', 'via', '10.9.0.1');
-    const starting = KafkaLab.start({ address: KAFKA, prefix: broker.prefix, heap: '384m' });
+    const starting = this.startBroker(broker, KAFKA);
     const spaces = this.names.map((name, i) => this.connectNode(name, i + 1));
     const [kafka, frr] = await Promise.all([
       starting,
@@ -118,20 +109,13 @@ export class World {
         // The kernel takes a member whose link goes down out of a next-hop group, and this FRR (8.4) does not put it back.
         zebra: 'no zebra nexthop kernel enable',
         bfd: this.options.bfd !== undefined,
-        bmp: this.options.bmp,
+        bmp: this.options.sessions,
+        // A router has a machine of its own, and does not wait for a turn of this one.
+        wrap: APART,
       }),
     ]);
-    lab.defer(() => kafka.close());
     this.frr = frr;
-
-    const readerConfig: ReaderConfig = {
-      brokers: kafka.bootstrap(),
-      topic: TOPIC,
-      partitions: 4,
-      others: ['system', 'audit', 'dlq', 'security', ...BMP_TOPICS].map((t) => `tidegate.${t}.v1`),
-    };
-    this.reader = new Script(broker, 'scenario-reader.ts', readerConfig, (line) => this.take(line));
-    await this.reader.ask('ready');
+    await this.startReader(broker, kafka);
     for (const [i, ns] of spaces.entries())
       this.nodes.push({
         name: this.names[i],
@@ -140,21 +124,15 @@ export class World {
         tidegate: await this.boot(this.names[i], i + 1, ns, kafka),
       });
     const senderConfig: SenderConfig = { sources, port: PORT, retry: 500, tries: 60 };
-    this.sender = new Script(this.sourcesNs, 'scenario-sender.ts', senderConfig);
+    this.sender = new Script(this.sources, 'scenario-sender.ts', senderConfig, undefined, true);
     await this.sender.ask('progress');
     for (const n of this.nodes) await this.waitPath(n, 'full');
   }
 
-  close(): Promise<void> {
-    return this.lab.close();
-  }
-
-  private sourcesNs!: Namespace;
-
   private connectSources(): SenderConfig['sources'] {
     const { lab, router } = this;
     const ns = lab.namespace('sources');
-    this.sourcesNs = ns;
+    this.sources = ns;
     lab.link(
       { ns: router, dev: 'sources', addresses: ['10.3.0.1/24', '2001:db8:3::1/64'] },
       { ns, dev: 'eth0', addresses: ['10.3.0.2/24', '2001:db8:3::2/64'] },
@@ -180,17 +158,43 @@ export class World {
   private connectNode(name: string, i: number): Namespace {
     const ns = this.lab.namespace(`node-${name}`);
     const mine = addressesOf(i);
-    this.lab.link(
-      { ns: this.router, dev: `node-${name}`, addresses: [`10.1.${i}.1/24`, `2001:db8:1:${i}::1/64`] },
-      { ns, dev: 'eth0', addresses: [`${mine.ipv4}/24`, `${mine.ipv6}/64`] },
-    );
+    const router = { ns: this.router, dev: `node-${name}`, addresses: [`10.1.${i}.1/24`, `2001:db8:1:${i}::1/64`] };
+    const node = { ns, dev: 'eth0', addresses: [`${mine.ipv4}/24`, `${mine.ipv6}/64`] };
+    if (this.options.switches) this.switches.set(name, this.lab.lan(`sw-${name}`, [router, node]));
+    else this.lab.link(router, node);
     ns.ip('route', 'add', 'default', 'via', `10.1.${i}.1`);
     ns.ip('-6', 'route', 'add', 'default', 'via', `2001:db8:1:${i}::1`);
     return ns;
   }
 
+  /** The switch forwards nothing any more between router and node, or does again; both ends keep their carrier. */
+  silence(node: LabNode, silent: boolean): void {
+    setPort(this.switches.get(node.name)!, 1, !silent);
+  }
+
+  /** Takes BFD off all sessions, while everything runs: the sessions stay. */
+  async withoutBfd(): Promise<void> {
+    const all = this.names.flatMap((_, i) => Object.values(addressesOf(i + 1)));
+    await this.frr.configure('router bgp 64500', ...all.map((a) => `no neighbor ${a} bfd`));
+    for (const { tidegate } of this.nodes) {
+      const config = parse(readFileSync(tidegate.configFile, 'utf8')) as { lb: { bgp: { peers: { bfd?: object }[] } } };
+      for (const p of config.lb.bgp.peers) delete p.bfd;
+      writeFileSync(tidegate.configFile, stringify(config));
+      await waitFor(async () => {
+        const { peers } = await tidegate.api<{ peers: { state: string; bfd?: object }[] }>('GET', '/lb');
+        return peers.every((p) => p.state === 'Established' && p.bfd === undefined);
+      }, `${tidegate.dir} to have its sessions without BFD`);
+    }
+  }
+
+  /** The router's reverse-path filter from now on. */
+  setRpFilter(mode: 0 | 1 | 2): void {
+    // The kernel takes the greater one of `all` and the interface's own, so both are set, and the default for what comes.
+    this.router.sh(`for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo ${mode} > $f; done`);
+  }
+
   private frrConfig(): string {
-    const { bfd, bmp } = this.options;
+    const { bfd, sessions } = this.options;
     const all = this.names.map((_, i) => addressesOf(i + 1));
     const each = (a: string): string[] => [
       ` neighbor ${a} remote-as ${NODE_AS}`,
@@ -202,6 +206,11 @@ export class World {
       ' no bgp ebgp-requires-policy',
       ' bgp bestpath as-path multipath-relax',
       ...all.flatMap((a) => [a.ipv4, a.ipv6]).flatMap(each),
+      ...(sessions
+        ? ['remote-as 64512', 'ebgp-multihop 3', 'update-source 10.9.0.1', 'timers 1 3', 'timers connect 1'].map(
+            (t) => ` neighbor ${VIP.ipv4} ${t}`,
+          )
+        : []),
       ' address-family ipv4 unicast',
       '  maximum-paths 16',
       ...all.map((a) => `  no neighbor ${a.ipv6} activate`),
@@ -210,7 +219,7 @@ export class World {
       '  maximum-paths 16',
       ...all.map((a) => `  neighbor ${a.ipv6} activate`),
       ' exit-address-family',
-      ...(bmp
+      ...(sessions
         ? [
             ' bmp targets tidegate',
             '  bmp monitor ipv4 unicast pre-policy',
@@ -227,7 +236,8 @@ export class World {
 
   /** The configuration of a node; `more`: of its part `lb`. */
   nodeConfig(name: string, i: number, kafka: KafkaLab): Record<string, unknown> {
-    const { bfd, bmp, spoolBytes, workers } = this.options;
+    const { bfd, sessions, spoolBytes } = this.options;
+    const mine = addressesOf(i);
     const peer = (address: string) => ({
       ...{ address, asn: 64500, hold_time: '9s', connect_retry: '1s' },
       ...(bfd && { bfd: { interval: `${bfd.intervalMs}ms`, multiplier: bfd.multiplier } }),
@@ -235,36 +245,30 @@ export class World {
     return {
       site: 'lab',
       node: name,
-      workers: workers ?? 2,
+      workers: this.workers,
       ...(spoolBytes && { spool: { max_bytes: spoolBytes, retain: spoolBytes } }),
       collectors: {
         snmp_trap: {
           listen: [{ vip: 'ingress', port: PORT }],
           communities: [{ name: 'public', from: ['10.3.1.0/24', '2001:db8:3:1::/64'] }],
         },
-        ...(bmp && { bmp: { listen: [{ vip: 'ingress', port: 11019 }] } }),
+        ...(sessions && {
+          bmp: { listen: [{ vip: 'ingress', port: 11019 }] },
+          bgp: {
+            ...{ listen: [{ vip: 'ingress', port: 179 }], asn: NODE_AS, router_id: mine.ipv4 },
+            peers: [{ address: '10.9.0.1', asn: 64500 }],
+          },
+        }),
       },
       lb: {
         rise: '2s',
-        // Two cores carry two nodes, a router, a broker and the devices: a worker that waits for its turn is not frozen.
-        lease: { timeout: '3s' },
+        lease: { timeout: this.leaseTimeout({ name }) },
         drain: { linger: '2s', timeout: '15s' },
         vips: [{ name: 'ingress', addresses: [PREFIX.ipv4, PREFIX.ipv6] }],
         bgp: { asn: NODE_AS, peers: [peer(`10.1.${i}.1`), peer(`2001:db8:1:${i}::1`)] },
       },
       export: { kafka: { brokers: kafka.bootstrap() }, stdout: { enabled: false } },
     };
-  }
-
-  private take(line: Record<string, unknown>): void {
-    this.wrong.push(...(line.wrong as string[]));
-    for (const [number, id, node, worker, address, pdu] of line.seen as Seen[]) {
-      const known = this.received.get(number);
-      if (known) {
-        known.ids.add(id);
-        known.records++;
-      } else this.received.set(number, { ids: new Set([id]), records: 1, node, worker, address, pdu });
-    }
   }
 
   /** What the router's BGP table has of this node. */
@@ -298,6 +302,20 @@ export class World {
     }
   }
 
+  /** Milliseconds from `since` (UTC) until the router's kernel sent nothing more of IPv4 to the node. */
+  async leftAfter(node: LabNode, since: number): Promise<number> {
+    return (await this.routes.when(VIP.ipv4, since, (hops) => !hops.includes(node.address.ipv4))) - since;
+  }
+
+  leaseTimeout({ name }: Pick<LabNode, 'name'>): string {
+    return this.options.leaseTimeout?.[name] ?? '3s';
+  }
+
+  /** Notes a goal in milliseconds. */
+  goal(what: string, limit: number, seen: number): void {
+    this.goals.push({ what, goal: `≤ ${limit} ms`, seen: `${Math.round(seen)} ms`, met: seen <= limit });
+  }
+
   /** Where the router's kernel sends what is for the VIP. */
   nextHops(family: Family): string[] {
     const routes = this.router.routes<{ gateway?: string; nexthops?: { gateway: string }[] }>(
@@ -305,45 +323,6 @@ export class World {
       VIP[family],
     );
     return routes.flatMap((r) => (r.nexthops ?? [r]).map((h) => h.gateway ?? '')).sort();
-  }
-
-  /** Waits until both nodes have delivered all they hold, and Kafka was read to its end. */
-  async settle(): Promise<void> {
-    for (const n of this.nodes) {
-      await waitFor(async () => {
-        const status = await n.tidegate.status<{
-          silent: string[];
-          workers: {
-            waiting: { spooled: number };
-            draining: string[];
-            exporters: { exporter: string; lag: number }[];
-          }[];
-        }>();
-        const left = status.workers.map((w) => ({
-          unspooled: w.waiting.spooled,
-          older: w.draining.length,
-          lag: w.exporters.find((e) => e.exporter === 'kafka')!.lag,
-        }));
-        if (left.length === (this.options.workers ?? 2) && left.every((l) => l.unspooled + l.older + l.lag === 0))
-          return true;
-        throw new Error(JSON.stringify({ left, silent: status.silent }));
-      }, `${n.name} to have delivered everything`);
-    }
-    await this.reader.ask('sync');
-  }
-
-  /** Records in a topic now. */
-  records(type: string): Promise<number> {
-    return this.reader.ask<number>('records', { topic: `tidegate.${type}` });
-  }
-
-  /** Counters of a node, by name and labels, as its `status` prints them. */
-  async counters(node: LabNode): Promise<Record<string, number>> {
-    return (await node.tidegate.status<{ counters: Record<string, number> }>()).counters;
-  }
-
-  other(node: LabNode): LabNode {
-    return this.nodes.find((n) => n !== node)!;
   }
 }
 

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { call } from '../../src/admin/client.ts';
 import { eventErrors } from '../schema.ts';
 import type { Namespace } from './netns.ts';
 import { NODE, REPO } from './peers.ts';
@@ -213,6 +214,11 @@ export class Tidegate {
     const found = events.map((line) => this.judged(JSON.parse(line) as PrintedEvent));
     this.assertSound();
     return found;
+  }
+
+  /** What the verbs ask over admin.sock, without the time that starting one takes. `path`: below /api/v1. */
+  async api<T = Record<string, unknown>>(method: 'GET' | 'POST', path: string): Promise<T> {
+    return (await call(join(this.dataDir, 'admin.sock'), method, `/api/v1${path}`)) as T;
   }
 
   /** The pids of the processes under the supervisor whose command line fits: ingest workers, the speaker. */

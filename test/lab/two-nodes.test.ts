@@ -1,8 +1,10 @@
 /** Two nodes behind one router: what is spread, what is lost, and what is never lost. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { labAvailable } from './peers.ts';
-import { CASES, type CaseLoad, type Outcome, RECEIVED, runCase, table, UNDISTURBED } from './scenario-cases.ts';
-import { FAMILIES, World } from './scenario-world.ts';
+import { CASES, RECEIVED, UNDISTURBED } from './scenario-cases.ts';
+import { FAMILIES } from './scenario-load.ts';
+import { type CaseLoad, type Outcome, runCase, table } from './scenario-run.ts';
+import { World } from './scenario-world.ts';
 
 const NIGHTLY = process.env.TIDEGATE_NIGHTLY === '1';
 // Not less than a few seconds of load: a case lasts as long as its disturbance, `max` only ends what hangs.
