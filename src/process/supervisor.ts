@@ -46,8 +46,7 @@ import { SPEAKER_FILE, SPEAKER_SOCKET, SpeakerHost } from './speaker-host.ts';
 import { SpeakerLink, type SpeakerSide } from './speaker-link.ts';
 import { StartError, unwritable } from './start-error.ts';
 import { Taps } from './tap.ts';
-import { changedUsers, withoutUsers } from './user-changes.ts';
-import { UserKeys } from './user-keys.ts';
+import { WorkerConfig } from './worker-config.ts';
 
 export type Role = 'all' | 'ingest' | 'speaker';
 
@@ -83,8 +82,6 @@ export class Supervisor implements Admin {
   private readonly taps = new Taps((filter) => this.fleet?.tellAll({ kind: 'tap', filter }));
   private readonly closers: (() => Promise<void> | void)[] = [];
   private config: Config;
-  /** The configuration as workers have it: a new one begins with it. */
-  private told: Config;
   private document: Record<string, unknown>;
   private fleet: Fleet | undefined;
   private kernel: KernelLosses | undefined;
@@ -94,7 +91,7 @@ export class Supervisor implements Admin {
   private identity: Identity | undefined;
   private inventory: InventoryEntry[];
   private readonly meaning: MeaningHost;
-  private readonly keys: UserKeys;
+  private readonly forWorkers: WorkerConfig;
   private stopping = false;
   private draining = false;
   private release: () => void = () => {};
@@ -105,11 +102,10 @@ export class Supervisor implements Admin {
   constructor(o: SupervisorOptions) {
     this.o = o;
     this.config = o.config;
-    this.told = o.config;
     this.document = o.document;
     this.inventory = o.inventory;
     this.meaning = new MeaningHost({ ...o, tell: (source) => this.fleet?.tellAll({ kind: 'meaning', source }) });
-    this.keys = new UserKeys({ ...o, registry: this.registry, onKeys: () => this.tellConfig() });
+    this.forWorkers = new WorkerConfig({ ...o, registry: this.registry, tell: (m) => this.fleet?.tellAll(m) });
     this.table = new DeviceTable(o.inventory);
     this.asker = new Asker(o.clock);
     this.page = new MetricsPage(() => this.samples());
@@ -144,7 +140,7 @@ export class Supervisor implements Admin {
       if (kept !== undefined) log.warn({}, kept);
       this.identity = this.whoWorkersBecome();
       if (role !== 'speaker') {
-        await Promise.all([this.meaning.first(config.mibs.paths), this.keys.first(config)]);
+        await Promise.all([this.meaning.first(config.mibs.paths), this.forWorkers.first()]);
         await this.startWorkers(dataDir);
       }
       if (role === 'ingest') this.linkSpeaker();
@@ -180,7 +176,7 @@ export class Supervisor implements Admin {
   /** A start that failed leaves nothing behind. */
   private abandon(): void {
     this.stopping = true;
-    this.keys.stop();
+    this.forWorkers.stop();
     this.fleet?.abandon();
     this.speaker?.abandon();
     for (const close of this.closers) void close();
@@ -204,9 +200,8 @@ export class Supervisor implements Admin {
   }
 
   private async startWorkers(dataDir: string): Promise<void> {
-    this.told = this.forWorkers();
     const fleet = new Fleet({
-      config: () => this.told,
+      config: () => this.forWorkers.told,
       inventory: () => this.inventory,
       meaning: () => this.meaning.source(),
       clock: this.o.clock,
@@ -235,18 +230,6 @@ export class Supervisor implements Admin {
     this.fleet = fleet;
     const problem = await fleet.start();
     if (problem !== undefined) throw new StartError(problem, 1);
-  }
-
-  private forWorkers(): Config {
-    return forChildren(this.keys.forWorkers(this.config));
-  }
-
-  private tellConfig(): void {
-    if (!this.fleet) return;
-    const before = this.told;
-    this.told = this.forWorkers();
-    const users = changedUsers(before, this.told);
-    this.fleet.tellAll({ kind: 'reconfigure', config: withoutUsers(this.told), users });
   }
 
   private startSpeaker(dataDir: string): void {
@@ -356,7 +339,7 @@ export class Supervisor implements Admin {
       silent,
       devices: this.table.size,
       mibs: this.meaning.mibs.status(),
-      user_keys: this.keys.status(),
+      user_keys: this.forWorkers.keyStatus(),
       lb,
       funnel: funnel(samples),
       inform_ack: summaries(samples, 'tidegate_inform_ack_seconds'),
@@ -399,7 +382,7 @@ export class Supervisor implements Admin {
       workers,
       silent,
       notRunning: this.fleet?.notRunning() ?? [],
-      userKeys: this.keys.status(),
+      userKeys: this.forWorkers.keyStatus(),
       dataDir: process.cwd(),
       lb: lb as Record<string, unknown>,
       kernel: readKernelFacts(readProc, lanInterfaces()),
@@ -456,10 +439,7 @@ export class Supervisor implements Admin {
   /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
   reconfigure(config: Config, document: Record<string, unknown>): void {
     this.config = config;
-    if (this.fleet) {
-      this.keys.set(config);
-      void this.keys.settled().then(() => this.tellConfig());
-    }
+    if (this.fleet) this.forWorkers.change(config);
     this.document = document;
     this.speaker?.reconfigure();
     this.reloadMibs();
@@ -490,7 +470,7 @@ export class Supervisor implements Admin {
     const clean = (await this.fleet?.stop(exporters.flush_timeout)) ?? true;
     for (const close of this.closers) await close();
     this.speaker?.abandon();
-    this.keys.stop();
+    this.forWorkers.stop();
     this.release();
     log.info({ took_ms: Math.round(clock.nowMs() - started), clean }, 'stopped');
     this.finish(clean ? 0 : 1);
