@@ -45,6 +45,9 @@ NAPI_MODULE_INIT() {
       {"readerFinish", reader_finish},
       {"linkState", link_state},
       {"openLinkEvents", open_link_events},
+      {"socketPair", socket_pair},
+      {"sendFds", send_fds},
+      {"receiveFds", receive_fds},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value f;

@@ -3,6 +3,7 @@
  *   open.c     listening sockets opened without being read, so that they can be handed to other processes;
  *   steer.c    a classic BPF program for a SO_REUSEPORT group that picks a socket by source address alone;
  *   reader.c   a UDP reader by recvmmsg(2): one JavaScript call a batch, no object a datagram, with the address each was sent to;
+ *   handover.c descriptors for a process that runs already;
  *   keep.c     the memory that reader receives into, which another process can read on in after its death;
  *   send.c     sendmsg(2) from a chosen local address;
  *   errors.c   what the network says of datagrams that were sent;
@@ -36,7 +37,7 @@
 #include <uv.h>
 
 /* Raised with every change of what JavaScript sees; src/net/native.ts refuses another number. */
-#define TIDEGATE_NET_ABI 6
+#define TIDEGATE_NET_ABI 7
 
 /* ---- common.c ---- */
 
@@ -117,5 +118,8 @@ napi_value link_state(napi_env env, napi_callback_info info);
 napi_value heed_errors(napi_env env, napi_callback_info info);
 napi_value take_errors(napi_env env, napi_callback_info info);
 napi_value open_link_events(napi_env env, napi_callback_info info);
+napi_value socket_pair(napi_env env, napi_callback_info info);
+napi_value send_fds(napi_env env, napi_callback_info info);
+napi_value receive_fds(napi_env env, napi_callback_info info);
 
 #endif

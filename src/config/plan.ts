@@ -1,4 +1,5 @@
 /** What a changed configuration means: parts that are taken over live, and parts that wait for a restart. */
+import type { ListenerConfig } from './fields.ts';
 import type { Config } from './schema.ts';
 
 export interface ReloadPlan {
@@ -10,6 +11,9 @@ export interface ReloadPlan {
 
 /** A change below one of these is taken over live, and of nothing else: what runs takes from a new file what stands here. */
 const LIVE = [
+  'collectors.snmp_trap.listen',
+  'collectors.bmp.listen',
+  'collectors.bgp.listen',
   'collectors.snmp_trap.communities',
   'collectors.snmp_trap.allow',
   'collectors.snmp_trap.deny',
@@ -51,15 +55,45 @@ export function planReload(before: Config, after: Config): ReloadPlan {
     const entry = head ?? path;
     if (!list.includes(entry)) list.push(entry);
   }
-  for (const path of listenersOfChangedVips(before, after)) if (!restart.includes(path)) restart.push(path);
+  for (const name of COLLECTORS) if (waiting(before, after, name).length > 0) restart.push(`collectors.${name}.listen`);
   return { live, restart };
+}
+
+const COLLECTORS = ['snmp_trap', 'bmp', 'bgp'] as const;
+
+/** Listeners of a network that is not what it was at start: their sockets would be bound to another device. */
+function waiting(running: Config, wanted: Config, collector: (typeof COLLECTORS)[number]): ListenerConfig[] {
+  if (!running.collectors[collector]) return [];
+  const device = (c: Config, network: string) => JSON.stringify(c.networks[network]);
+  return (wanted.collectors[collector]?.listen ?? []).filter(
+    ({ network = 'default' }) => device(running, network) !== device(wanted, network),
+  );
 }
 
 /** `running` with the live parts of `wanted`: exactly what the plan calls live. */
 export function mergeLive(running: Config, wanted: Config): Config {
   let merged: unknown = running;
   for (const path of liveNow(running, wanted)) merged = take(merged, wanted, path.split('.'));
-  return merged as Config;
+  return withoutWaiting(merged as Config, running, wanted);
+}
+
+/** Listeners that wait for the restart are not among those that run; where they ran before they stay. */
+function withoutWaiting(merged: Config, running: Config, wanted: Config): Config {
+  const collectors = { ...merged.collectors };
+  for (const name of COLLECTORS) {
+    const wait = waiting(running, wanted, name);
+    const c = collectors[name];
+    if (wait.length === 0 || c === undefined) continue;
+    const kept = (running.collectors[name]?.listen ?? []).filter((l) => wait.some((w) => same(w, l)));
+    const listen = [...c.listen.filter((l) => !wait.includes(l)), ...kept];
+    Object.assign(collectors, { [name]: { ...c, listen } });
+  }
+  return { ...merged, collectors };
+}
+
+/** The same socket. */
+function same(a: ListenerConfig, b: ListenerConfig): boolean {
+  return a.address === b.address && a.vip === b.vip && a.port === b.port && a.network === b.network;
 }
 
 /** The networks are those of the start: a peer that needs another one would be dialled past its VRF, so it waits with it. */
@@ -85,17 +119,6 @@ export function mergeLiveDocument(running: Document, wanted: Document, before: C
 }
 
 type Document = Record<string, unknown>;
-
-/** A listener that names a VIP has a socket for each of its addresses, and sockets are opened at start. */
-function listenersOfChangedVips(before: Config, after: Config): string[] {
-  const addresses = (c: Config) => new Map(c.lb.vips.map((v) => [v.name, v.addresses.join(' ')]));
-  const old = addresses(before);
-  const changed = new Set([...addresses(after)].filter(([name, text]) => old.get(name) !== text).map(([name]) => name));
-  return Object.entries(after.collectors).flatMap(([name, c]) => {
-    const listen = (c as { listen?: { vip?: string }[] } | undefined)?.listen ?? [];
-    return listen.some((l) => l.vip !== undefined && changed.has(l.vip)) ? [`collectors.${name}.listen`] : [];
-  });
-}
 
 function compare(a: unknown, b: unknown, path: string, out: string[]): void {
   if (Object.is(a, b)) return;

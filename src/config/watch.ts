@@ -14,8 +14,8 @@ import type { Config } from './schema.ts';
 import { formatProblem } from './yaml.ts';
 
 export interface Reloadable {
-  /** `document`: as the API shows it. */
-  reconfigure(config: Config, document: Record<string, unknown>): void;
+  /** `wanted`: with the parts that wait for a restart; `document`: as the API shows it. */
+  reconfigure(config: Config, wanted: Config, document: Record<string, unknown>): void;
   replaceInventory(entries: InventoryEntry[]): void;
   replaceAlarms(rules: AlarmRule[]): void;
   reloadMibs(): void;
@@ -93,7 +93,7 @@ export function watchChanges(o: WatchOptions): () => void {
     const rulesBefore = running.alarms.file;
     document = mergeLiveDocument(document, loaded.document, running, loaded.config);
     running = mergeLive(running, loaded.config);
-    if (plan.live.length) o.supervisor.reconfigure(running, document);
+    if (plan.live.length) o.supervisor.reconfigure(running, loaded.config, document);
     if (running.inventory?.file !== before) {
       if (before !== undefined) unwatchFile(before);
       if (running.inventory) watch(running.inventory.file, inventoryChanged);

@@ -33,6 +33,8 @@ export interface AnnouncerOptions extends Omit<BgpBackEndOptions, 'events'> {
   backEnds?(events: BackEndEvents): BackEnd[];
   /** Mode `owner`: this node is the preferred one for the VIP of that name. Absent: it is for all. */
   preferred?(vip: string): boolean;
+  /** Why this address (`address/length`) must draw no packets yet; absent: none is held back. */
+  held?(prefix: string): string | undefined;
   onEvent(e: LbEvent): void;
 }
 
@@ -48,7 +50,7 @@ export interface VipStatus {
   /** Added by us. */
   ours: boolean;
   error?: string;
-  /** UTC milliseconds of the last packet sent to the VIP, over all its addresses. */
+  /** UTC milliseconds of the last packet sent to this address. */
   last_packet?: number;
   /** This node draws its packets: a peer was sent it, VRRP is active, the layer-2 lease is ours. */
   announced: boolean;
@@ -146,7 +148,7 @@ export class Announcer {
     await this.vipAddresses.stop();
   }
 
-  /** `lastPacket`: by name of the VIP. */
+  /** `lastPacket`: by address. */
   status(lastPacket: ReadonlyMap<string, number>): AnnouncerStatus {
     const vips: VipStatus[] = [];
     for (const vip of this.config.vips) {
@@ -163,9 +165,9 @@ export class Announcer {
           interface: bound.interface,
           ours: bound.ours,
           error: bound.error,
-          last_packet: lastPacket.get(vip.name),
+          last_packet: lastPacket.get(address.split('/')[0]),
           announced: facts.announced,
-          obstacle: facts.obstacle,
+          obstacle: this.o.held?.(address) ?? facts.obstacle,
           peers: facts.peers ?? [],
         });
       }
@@ -220,14 +222,15 @@ export class Announcer {
       const vips = this.config.vips
         .filter((v) => this.backEndOf(v) === b)
         .flatMap((v) =>
-          v.addresses.map((prefix) => ({
-            vip: v.name,
-            prefix,
-            mode: v.mode,
-            preferred: this.isPreferred(v),
-            bound: this.vipAddresses.get(prefix).interface !== undefined,
-          })),
-        );
+          v.addresses.map((prefix) => {
+            const bound = this.vipAddresses.get(prefix).interface !== undefined;
+            const held = this.o.held?.(prefix) !== undefined;
+            return { vip: v.name, prefix, mode: v.mode, preferred: this.isPreferred(v), bound, held };
+          }),
+        )
+        // On a LAN who has the address has the packets: it is not asked for. BGP has it on the node and does not say so.
+        .filter((v) => b.kind === 'bgp' || !v.held)
+        .map(({ held, ...v }) => ({ ...v, bound: v.bound && !held }));
       b.want({ grade, reason, draining, vips });
     }
   }

@@ -16,7 +16,7 @@ export interface Renewal {
   hard: string[];
   /** Why it should take them only as a last resort. */
   soft: string[];
-  /** Last packet that was sent to a VIP, by name of the VIP, UTC milliseconds. */
+  /** Last packet that was sent to a VIP, by address, UTC milliseconds. */
   vips: Record<string, number>;
   /** Long-lived sessions (BMP, BGP) this worker has. */
   sessions?: number;
@@ -68,7 +68,7 @@ const OWN_LATENESS_MS = 200;
 const GRACE_MS = 50;
 
 export class LeaseMachine {
-  /** Last packet by VIP, UTC milliseconds, over all workers. */
+  /** Last packet by address of a VIP, UTC milliseconds, over all workers. */
   readonly vips = new Map<string, number>();
   private readonly timeout: number;
   private readonly workers = new Map<number, WorkerLease>();
@@ -87,6 +87,11 @@ export class LeaseMachine {
 
   get draining(): boolean {
     return this.drainReason !== undefined || this.withdrawReason !== undefined;
+  }
+
+  /** How many workers there are, as far as is known. */
+  get count(): number {
+    return this.of;
   }
 
   /** True while every worker renewed in time. */

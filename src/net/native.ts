@@ -85,6 +85,12 @@ export interface Native {
     lifetime?: number,
   ): number;
   addressList(ifindex: number): { address: Buffer; length: number; scope: number }[] | number;
+  /** Two ends of a channel for descriptors: ours, and the one to be inherited. */
+  socketPair(): [number, number];
+  /** One message with 1 to 8 descriptors; EAGAIN where the other side has to read first. */
+  sendFds(fd: number, fds: readonly number[]): number;
+  /** The descriptors of the next message, or minus an errno. */
+  receiveFds(fd: number): number[] | number;
 }
 
 export interface OpenOptions {
@@ -113,7 +119,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 6;
+const ABI = 7;
 
 let loaded: Native | undefined;
 let problem: string | undefined;

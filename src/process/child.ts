@@ -11,8 +11,8 @@ export interface ChildOptions {
   entry: string;
   /** Options of its Node.js. */
   execArgv?: readonly string[];
-  /** Descriptors to inherit; the child sees them as 4, 5, … */
-  fds: number[];
+  /** Descriptors to inherit, asked for at each fork; the child sees them as 4, 5, … */
+  fds: () => number[];
   clock: Clock;
   log: Logger;
   /** Milliseconds of silence after which the child is killed and started again; until it is first heard, START_MS at least. */
@@ -68,7 +68,7 @@ export class Child {
     const { clock, log, name } = this.o;
     const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
     const child = fork(new URL(`./${this.o.entry}.${extension}`, import.meta.url), {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...this.o.fds],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...this.o.fds()],
       serialization: 'json',
       execArgv: [...process.execArgv, ...(this.o.execArgv ?? [])],
     });

@@ -44,7 +44,9 @@ export interface ExplainInput {
   dataDir: string;
   lb: Record<string, unknown>;
   kernel: KernelFacts;
-  listens: Listen[];
+  listens: readonly Listen[];
+  /** Listeners that a changed configuration asks for and that cannot be opened: why. */
+  unopened?: readonly string[];
   samples: Sample[];
   nowMs: number;
 }
@@ -178,6 +180,10 @@ function nodeFindings(i: ExplainInput): Finding[] {
       cause: `the keys of ${pending} of ${users} SNMPv3 users are being made after a change: ${without} of them have none yet and are refused, the others have their old ones`,
       fix: 'wait a moment; with master_key or localized_key in place of passphrase there is nothing to wait for',
     });
+  for (const reason of i.unopened ?? []) {
+    const { at, fix } = hardRemedy(`socket ${reason}`, context);
+    out.push({ at, severity: 'problem', cause: `a listener of the changed configuration is not open: ${reason}`, fix });
+  }
   for (const w of i.workers) {
     for (const reason of w.hard) {
       const { at, fix } = hardRemedy(reason, context);

@@ -19,12 +19,13 @@ import { autoWorkers } from './auto-workers.ts';
 import { Child, FIRST_FD } from './child.ts';
 import type { CounterStore } from './counters.ts';
 import { hardRemedy } from './fixes.ts';
+import { Handover } from './handover.ts';
 import { planListens } from './listens.ts';
 import type { MeaningSource } from './meaning.ts';
 import type { FromWorker, Listen, Question, SystemEvent, TappedEvent, ToWorker, WorkerStatus } from './messages.ts';
 import { chownTree, type Identity } from './privileges.ts';
 import { planShards } from './shards.ts';
-import { type Opened, openAll } from './sockets.ts';
+import { closeOne, type Opened, openAll, openOneMore } from './sockets.ts';
 
 /** A frozen worker is not restarted at once: a stopped process may be under a debugger, and the lease has withdrawn the VIP already. */
 const WORKER_SILENCE_MS = 15_000;
@@ -73,18 +74,22 @@ interface Slot {
   /** Why it could not open, each time it was started since it last ran. */
   failed: { message: string; times: number } | undefined;
   renewedAt: number;
-  /** Kernel drops by listener that are counted. */
-  drops: number[];
+  /** Kernel drops that are counted, by key of the listener. */
+  drops: Record<string, number>;
 }
 
 export class Fleet {
-  listens: Listen[] = [];
+  listens: readonly Listen[] = [];
+  /** Listeners that a changed configuration asks for and that cannot be opened: why, by key. */
+  readonly unopened = new Map<string, string>();
   /** Why the add-on is not there; undefined: it is. */
   nativeProblem: string | undefined;
   private readonly o: FleetOptions;
   private readonly slots: Slot[] = [];
   private readonly unsaid: SystemEvent[] = [];
   private opened: Opened | undefined;
+  private handover = new Handover(0);
+  private relistening: Promise<void> = Promise.resolve();
   private generation = 0;
   /** Bytes of older generations that are not drained: they fill the node, whoever drains them. */
   private olderBytes: Record<EventClass, number> = noBytes();
@@ -109,6 +114,7 @@ export class Fleet {
     const opened = await openAll(planListens(config), wanted);
     if ('problem' in opened) return opened.problem;
     this.opened = opened;
+    this.handover = new Handover(opened.workers);
     this.listens = opened.listens;
     this.nativeProblem = opened.nativeProblem;
     if (opened.nativeProblem !== undefined)
@@ -129,13 +135,19 @@ export class Fleet {
         name: `worker ${index}`,
         entry: 'worker-main',
         execArgv: WORKER_ARGS,
-        fds: opened.sockets.flatMap((s) => [s.fds[index], s.keeps[index]]).filter((fd) => fd !== undefined),
+        fds: () => [
+          ...this.handover.open(index),
+          ...opened.sockets.flatMap((s) => [s.fds[index], s.keeps[index]]).filter((fd) => fd !== undefined),
+        ],
         clock,
         log,
         noteFile: CHILDREN_FILE,
         silenceMs: WORKER_SILENCE_MS,
         onMessage: (m) => this.heard(index, m as FromWorker),
-        onFork: (send) => send(this.init(index, opened, shards.current[index], shards.older[index])),
+        onFork: (send) => {
+          this.handover.forked(index);
+          send(this.init(index, opened, shards.current[index], shards.older[index]));
+        },
         onExit: (how) => this.ended(index, how),
       });
       this.slots.push({
@@ -146,7 +158,7 @@ export class Fleet {
         hard: ['starting'],
         failed: undefined,
         renewedAt: 0,
-        drops: [],
+        drops: {},
       });
     }
     for (const slot of this.slots) slot.child.start();
@@ -155,14 +167,15 @@ export class Fleet {
 
   private init(index: number, opened: Opened, shard: string, olderShards: string[]): ToWorker {
     const { identity } = this.o;
-    let next = FIRST_FD;
+    const handover = this.nativeProblem === undefined ? FIRST_FD : undefined;
+    let next = handover === undefined ? FIRST_FD : FIRST_FD + 1;
     const listens = opened.listens.map((l, i) => {
       const { fds, keeps } = opened.sockets[i];
       if (fds[index] === undefined) return l;
       // In the order in which they are inherited.
       const fd = next++;
       const keepFd = keeps[index] === undefined ? undefined : next++;
-      return { ...l, spec: { ...l.spec, fd, keepFd }, countedDrops: this.slots[index].drops[i] };
+      return { ...l, spec: { ...l.spec, fd, keepFd }, countedDrops: this.slots[index].drops[l.key] };
     });
     return {
       kind: 'init',
@@ -170,6 +183,7 @@ export class Fleet {
       of: opened.workers,
       config: this.o.config(),
       listens,
+      handover,
       shard,
       olderShards,
       inventory: this.o.inventory(),
@@ -182,6 +196,68 @@ export class Fleet {
       outTty: this.o.outTty,
       nativeProblem: this.nativeProblem,
     };
+  }
+
+  /**
+   * The configuration may ask for other listeners. New ones are opened and handed to the workers that run; those that are not wanted any
+   * more are closed. What cannot be opened is tried again each second.
+   */
+  relisten(): Promise<void> {
+    this.relistening = this.relistening.then(() => this.change());
+    return this.relistening;
+  }
+
+  private async change(): Promise<void> {
+    const { opened } = this;
+    if (!opened || this.closed.size > 0) return;
+    const planned = new Map(planListens(this.o.config()).map((l) => [l.key, l]));
+    for (const key of this.unopened.keys()) if (!planned.has(key)) this.unopened.delete(key);
+    for (const { key } of [...opened.listens]) if (!planned.has(key)) this.unlisten(opened, key);
+    for (const [key, l] of planned) {
+      const known = opened.listens.find((x) => x.key === key);
+      if (!known) await this.listen(opened, l);
+      else if (JSON.stringify([known.ack, known.acl]) !== JSON.stringify([l.ack, l.acl])) {
+        Object.assign(known, { ack: l.ack, acl: l.acl });
+        this.tellAll({ kind: 'adjust', listen: known });
+      }
+    }
+  }
+
+  private async listen(opened: Opened, planned: Listen): Promise<void> {
+    const { log } = this.o;
+    const more = await openOneMore(opened, planned);
+    if ('problem' in more) {
+      if (this.unopened.get(planned.key) !== more.problem)
+        log.error({ listener: planned.key, problem: more.problem }, 'a listener cannot be opened; it is tried again');
+      this.unopened.set(planned.key, more.problem);
+      return;
+    }
+    this.unopened.delete(planned.key);
+    log.info({ listener: planned.key }, 'listener opened');
+    const { fds, keeps } = more.group;
+    for (let i = 0; i < this.slots.length; i++)
+      this.handover.give(
+        i,
+        (m) => this.tell(i, m),
+        opened.listens[opened.listens.length - 1],
+        [fds[i], keeps[i]].filter((fd) => fd !== undefined),
+      );
+  }
+
+  private unlisten(opened: Opened, key: string): void {
+    this.o.log.info({ listener: key }, 'listener closed');
+    for (let i = 0; i < this.slots.length; i++) this.handover.takeBack(i, key);
+    this.tellAll({ kind: 'unlisten', key });
+    closeOne(opened, key);
+  }
+
+  /** Each second. */
+  retryListens(): void {
+    if (this.unopened.size > 0) void this.relisten();
+    for (let i = 0; i < this.slots.length; i++) {
+      const problem = this.handover.flush(i, (m) => this.tell(i, m));
+      if (problem !== undefined) this.o.log.error({ worker: i, problem }, 'sockets cannot be handed to a worker');
+    }
   }
 
   tell(index: number, message: ToWorker): void {
@@ -343,6 +419,7 @@ export class Fleet {
 
   private ended(index: number, how: string): void {
     this.o.counters.retire(`worker ${index}`);
+    this.handover.close(index);
     this.o.registry.handle('tidegate_worker_restarts_total', { worker: index }).value++;
     Object.assign(this.slots[index], { bound: false, started: false, hard: [`worker ${index} ended: ${how}`] });
   }

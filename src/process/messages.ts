@@ -16,6 +16,8 @@ import type { UserChanges } from './user-changes.ts';
 
 /** A listening socket of one collector. */
 export interface Listen {
+  /** Names it, whoever opens it: collector, protocol, network, address and the port that was asked for. */
+  key: string;
   collector: 'snmp_trap' | 'bmp' | 'bgp';
   kind: 'udp' | 'tcp';
   spec: ListenSpec;
@@ -35,6 +37,8 @@ export interface WorkerInit {
   of: number;
   config: Config;
   listens: Listen[];
+  /** The inherited channel through which descriptors come; absent: sockets are bound here. */
+  handover?: number;
   /** This worker's shard, relative to data_dir. */
   shard: string;
   /** Shards of older generations this worker drains. */
@@ -83,6 +87,11 @@ export type ToWorker =
   | { kind: 'meaning'; source: MeaningSource }
   /** The configuration has no SNMPv3 users: they are those before, and `users`. */
   | { kind: 'reconfigure'; config: Config; users: UserChanges }
+  /** One more listener; its descriptors, where there are any, wait in the hand-over channel. */
+  | { kind: 'listen'; listen: Listen; fds: number }
+  | { kind: 'unlisten'; key: string }
+  /** Other settings of a listener whose socket stays. */
+  | { kind: 'adjust'; listen: Listen }
   | { kind: 'emit'; event: SystemEvent }
   | { kind: 'tap'; filter: TapFilter | undefined }
   | { kind: 'lines-written' }
@@ -116,12 +125,22 @@ export interface Renewal {
   counter: number;
   hard: string[];
   soft: string[];
-  /** VIP name → UTC milliseconds of the last packet. */
+  /** Address of a VIP → UTC milliseconds of the last packet to it. */
   vips: Record<string, number>;
   /** Long-lived sessions (BMP, BGP) of this worker. */
   sessions: number;
   /** Informs that were repeated after this worker had answered them. */
   retried: number;
+}
+
+/** Which listeners a worker has open; said whenever the lease channel is, and with each change. */
+export interface Listening {
+  kind: 'listening';
+  worker: number;
+  /** Keys. */
+  listens: string[];
+  /** Key → why it could not be opened. */
+  failed: Record<string, string>;
 }
 
 export type FromWorker =
@@ -130,7 +149,7 @@ export type FromWorker =
   | { kind: 'bound'; boot: number }
   /** Nothing is read any more: the supervisor may close the sockets. */
   | { kind: 'closed' }
-  | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: number[] })
+  | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: Record<string, number> })
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'lines'; text: string }
   | { kind: 'tapped'; events: TappedEvent[] }
@@ -152,14 +171,18 @@ export interface SpeakerInit {
   gid?: number;
   /** Why the add-on is not there; absent: it is, or nobody has looked. */
   nativeProblem?: string;
+  listens: ExpectedListens;
 }
+
+/** Address of a VIP → keys of the listeners that are to be open there before it is announced. */
+export type ExpectedListens = Record<string, string[]>;
 
 export type ToSpeaker =
   | SpeakerInit
   | { kind: 'ask'; id: number }
   | { kind: 'drain'; reason: string }
   | { kind: 'undrain' }
-  | { kind: 'reconfigure'; config: Config }
+  | { kind: 'reconfigure'; config: Config; listens: ExpectedListens }
   | { kind: 'stop'; reason: string };
 
 export interface SpeakerDecision {

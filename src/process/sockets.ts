@@ -43,6 +43,26 @@ export async function openAll(planned: readonly Listen[], wanted: number): Promi
   };
 }
 
+/** Opens one more listener and adds it to `opened`; else says why not, and how it can. */
+export async function openOneMore(
+  opened: Opened,
+  planned: Listen,
+): Promise<{ group: SocketGroup } | { problem: string }> {
+  const more = await openAll([planned], opened.workers);
+  if ('problem' in more) return more;
+  opened.listens.push(more.listens[0]);
+  opened.sockets.push(more.sockets[0]);
+  return { group: more.sockets[0] };
+}
+
+/** Closes a listener here; a worker's own descriptors are its own to close. */
+export function closeOne(opened: Opened, key: string): void {
+  const at = opened.listens.findIndex((l) => l.key === key);
+  if (at < 0) return;
+  opened.listens.splice(at, 1);
+  closeSockets(opened.sockets.splice(at, 1), loadNative());
+}
+
 /**
  * Without the add-on the worker binds; whether it can is tried here, so that the start fails with a reason and not in a loop. Port 0 is
  * settled here too: every worker that comes back has the port that was announced.

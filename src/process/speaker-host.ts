@@ -5,12 +5,13 @@ import type { Logger } from '../core/log.ts';
 import type { Asker } from './ask.ts';
 import { Child } from './child.ts';
 import type { CounterStore } from './counters.ts';
-import type { FromSpeaker, SpeakerDecision, SystemEvent, ToSpeaker } from './messages.ts';
+import type { ExpectedListens, FromSpeaker, SpeakerDecision, SystemEvent, ToSpeaker } from './messages.ts';
 import type { SpeakerSide } from './speaker-link.ts';
 
 export interface SpeakerHostOptions {
   /** As the speaker gets it. */
   config(): Config;
+  listens(): ExpectedListens;
   dataDir: string;
   /** How many workers there are. */
   workers(): number;
@@ -53,7 +54,7 @@ export class SpeakerHost implements SpeakerSide {
     this.child = new Child({
       name: 'speaker',
       entry: 'speaker-main',
-      fds: [],
+      fds: () => [],
       noteFile: SPEAKER_FILE,
       clock,
       log,
@@ -63,6 +64,7 @@ export class SpeakerHost implements SpeakerSide {
         send({
           kind: 'init',
           config: o.config(),
+          listens: o.listens(),
           dataDir: o.dataDir,
           workers: o.workers(),
           socket: SPEAKER_SOCKET,
@@ -109,7 +111,7 @@ export class SpeakerHost implements SpeakerSide {
 
   /** VIPs, peers and so on may have changed. */
   reconfigure(): void {
-    this.child.send({ kind: 'reconfigure', config: this.o.config() } satisfies ToSpeaker);
+    this.child.send({ kind: 'reconfigure', config: this.o.config(), listens: this.o.listens() } satisfies ToSpeaker);
   }
 
   /** What it says of itself, or that it is silent. */

@@ -60,7 +60,7 @@ process.on('message', (message) => {
     case 'reconfigure':
       iface = m.config.lb.interface;
       noteRun(m.config.lb.bgp?.graceful_restart !== undefined);
-      void speaker?.reload(m.config.lb, m.config.cluster);
+      void speaker?.reload(m.config.lb, m.config.cluster, m.listens);
       return;
     case 'stop':
       void (speaker?.stop(m.reason) ?? Promise.resolve()).finally(() => {
@@ -109,6 +109,7 @@ async function run(init: SpeakerInit): Promise<void> {
         clockSkew = ms;
       },
       workers: init.workers,
+      listens: init.listens,
       clock: systemClock,
       log,
       metrics: registry,
@@ -125,7 +126,7 @@ async function run(init: SpeakerInit): Promise<void> {
       (peer) => {
         let worker: number | undefined;
         peer.onMessage = (message) => {
-          if (!speaker!.renewal(message)) {
+          if (!speaker!.listening(message) && !speaker!.renewal(message)) {
             door!.heard(peer, message);
             return;
           }

@@ -20,6 +20,7 @@ import { type DrainEffect, type DrainInput, DrainMachine, type DrainPhase } from
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../lb/grade.ts';
 import { L2BackEnd } from '../lb/l2/session.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
+import { ListenGate } from '../lb/listen-gate.ts';
 import { isPreferred } from '../lb/owner.ts';
 import { VrrpBackEnd } from '../lb/vrrp/session.ts';
 import type { ControlNet } from '../net/control-types.ts';
@@ -34,6 +35,8 @@ export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events'> {
   control?: ControlNet;
   /** How many workers there will be. */
   workers: number;
+  /** Listeners that have to be open at an address of a VIP before it is announced; absent: none. */
+  listens?: Readonly<Record<string, readonly string[]>>;
   addresses: Addresses;
   store: AddressStore;
   /** The data of a `system.v1` event, to be carried to a live worker. */
@@ -82,6 +85,7 @@ export class Speaker {
   private readonly o: SpeakerOptions;
   private config: LbConfig;
   private readonly lease: LeaseMachine;
+  private readonly gate: ListenGate;
   private readonly grade: GradeMachine;
   private readonly announcer: Announcer;
   private readonly cluster: ClusterSession | undefined;
@@ -107,6 +111,7 @@ export class Speaker {
     this.config = config;
     this.lease = new LeaseMachine({ timeout: config.lease.timeout, workers: options.workers });
     this.grade = new GradeMachine({ rise: config.rise });
+    this.gate = new ListenGate(options.listens);
     const { site = 'default', node, control, log } = options;
     if (options.cluster && control)
       this.cluster = new ClusterSession({
@@ -125,6 +130,7 @@ export class Speaker {
       ...options,
       bfd: control && new BfdManager({ clock, log, metrics, net: control, random: options.random }),
       preferred: (vip) => isPreferred(vip, this.membership, this.current),
+      held: (prefix) => this.gate.obstacle(prefix, this.lease.count),
       backEnds: (events) => (control ? this.makeBackEnds(control, events) : []),
       onEvent: (e) => options.onEvent(e),
     });
@@ -189,8 +195,18 @@ export class Speaker {
     return true;
   }
 
+  /** Which listeners a worker has open. Anything else is answered with false. */
+  listening(message: unknown): boolean {
+    const said = asListening(message);
+    if (!said) return false;
+    this.gate.said(said.worker, { listens: new Set(said.listens), failed: said.failed });
+    this.announcer.refresh('listeners changed');
+    return true;
+  }
+
   /** The worker's channel closed. */
   channelClosed(worker: number): void {
+    this.gate.forget(worker);
     this.onLease({ type: 'closed', worker });
   }
 
@@ -217,8 +233,9 @@ export class Speaker {
   }
 
   /** New VIPs, peers, interface, drain times. Sessions whose settings did not change stay up. Lease and rise stay as they were at start. */
-  async reload(config: LbConfig, cluster?: ClusterConfig): Promise<void> {
+  async reload(config: LbConfig, cluster?: ClusterConfig, listens: SpeakerOptions['listens'] = {}): Promise<void> {
     this.config = config;
+    this.gate.expect(listens);
     if (cluster) this.cluster?.configure(cluster);
     await this.announcer.reload(config);
   }
@@ -422,6 +439,14 @@ function asRenewal(m: unknown): Renewal | undefined {
     sessions: Number.isInteger(sessions) ? (sessions as number) : 0,
     retried: Number.isInteger(retried) ? (retried as number) : 0,
   };
+}
+
+function asListening(m: unknown): { worker: number; listens: string[]; failed: Record<string, string> } | undefined {
+  if (typeof m !== 'object' || m === null) return undefined;
+  const { kind, worker, listens, failed } = m as Record<string, unknown>;
+  if (kind !== 'listening' || !Number.isInteger(worker) || !isTexts(listens)) return undefined;
+  if (typeof failed !== 'object' || failed === null || !isTexts(Object.values(failed))) return undefined;
+  return { worker: worker as number, listens, failed: failed as Record<string, string> };
 }
 
 function isTexts(x: unknown): x is string[] {

@@ -19,7 +19,6 @@ import type { AlarmRule } from '../collectors/snmp-trap/alarm-rules.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { every } from '../core/every.ts';
-import { formatEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { InventoryEntry } from '../inventory/inventory.ts';
 import { DeviceTable } from '../inventory/inventory.ts';
@@ -35,7 +34,7 @@ import { lanInterfaces, readKernelFacts } from './explain-vip.ts';
 import { CHILDREN_FILE, Fleet } from './fleet.ts';
 import { funnel, shownCounters } from './funnel.ts';
 import { KernelLosses, readProc } from './kernel-losses.ts';
-import { listenView } from './listens.ts';
+import { ListenPlan, listenView } from './listens.ts';
 import { takeLock } from './lock.ts';
 import { MeaningHost } from './meaning.ts';
 import type { Listen, RefusalAnswer, SpeakerDecision, TapFilter } from './messages.ts';
@@ -92,6 +91,7 @@ export class Supervisor implements Admin {
   private inventory: InventoryEntry[];
   private readonly meaning: MeaningHost;
   private readonly forWorkers: WorkerConfig;
+  private readonly listenPlan: ListenPlan;
   private stopping = false;
   private draining = false;
   private release: () => void = () => {};
@@ -104,6 +104,7 @@ export class Supervisor implements Admin {
     this.config = o.config;
     this.document = o.document;
     this.inventory = o.inventory;
+    this.listenPlan = new ListenPlan(o.config);
     this.meaning = new MeaningHost({ ...o, tell: (source) => this.fleet?.tellAll({ kind: 'meaning', source }) });
     this.forWorkers = new WorkerConfig({ ...o, registry: this.registry, tell: (m) => this.fleet?.tellAll(m) });
     this.table = new DeviceTable(o.inventory);
@@ -166,6 +167,7 @@ export class Supervisor implements Admin {
     const { clock } = this.o;
     const each = (ms: number, fn: () => void): void => every(clock, ms, () => this.stopping, fn);
     each(200, () => fleet.tick(this.config.lb.lease.timeout));
+    each(1000, () => fleet.retryListens());
     each(5000, () => fleet.measureOlder());
     const rate = new RateMeter();
     this.kernel = new KernelLosses(readProc, this.registry, clock.wallMs());
@@ -237,6 +239,7 @@ export class Supervisor implements Admin {
       ...this.o,
       // It takes no telemetry: what collectors know of senders is nothing to it.
       config: () => forChildren({ ...this.config, collectors: {} }),
+      listens: () => this.listenPlan.expected,
       dataDir,
       workers: () => this.fleet?.size ?? 0,
       gid: this.identity?.gid,
@@ -263,12 +266,7 @@ export class Supervisor implements Admin {
 
   private logReady(): void {
     const fleet = this.fleet!;
-    const listening = fleet.listens.map((l) => ({
-      collector: l.collector,
-      address: formatEndpoint(l.spec.address, l.spec.port),
-      network: l.spec.network,
-      protocol: l.kind,
-    }));
+    const listening = fleet.listens.map((l) => ({ ...listenView(l), protocol: l.kind }));
     this.o.log.info(
       { listening, workers: fleet.size, data_dir: process.cwd(), admin: this.adminAddress, pid: process.pid },
       'ready',
@@ -288,7 +286,7 @@ export class Supervisor implements Admin {
     this.adminAddress = await openDoors({ ...doors, config: this.config.admin, closers: this.closers });
   }
 
-  private listens(): Listen[] {
+  private listens(): readonly Listen[] {
     return this.fleet?.listens ?? [];
   }
 
@@ -334,6 +332,7 @@ export class Supervisor implements Admin {
       workers_wanted: this.config.workers,
       native: native === undefined ? { loaded: true } : { loaded: false, reason: native },
       listening: this.listens().map(listenView),
+      not_listening: Object.fromEntries(this.fleet?.unopened ?? []),
       ready: this.readyz(),
       workers,
       silent,
@@ -387,6 +386,7 @@ export class Supervisor implements Admin {
       lb: lb as Record<string, unknown>,
       kernel: readKernelFacts(readProc, lanInterfaces()),
       listens: this.listens(),
+      unopened: [...(this.fleet?.unopened.values() ?? [])],
       samples: this.samples(),
       nowMs: this.o.clock.wallMs(),
     });
@@ -436,11 +436,13 @@ export class Supervisor implements Admin {
     if (this.o.role !== 'speaker') void this.meaning.mibs.load(this.config.mibs.paths);
   }
 
-  /** A new configuration of which only the parts that need no restart differ (config/plan.ts). */
-  reconfigure(config: Config, document: Record<string, unknown>): void {
+  /** A new configuration of which only the parts that need no restart differ (config/plan.ts). `wanted`: with those that do. */
+  reconfigure(config: Config, wanted: Config, document: Record<string, unknown>): void {
     this.config = config;
-    if (this.fleet) this.forWorkers.change(config);
     this.document = document;
+    if (this.fleet) this.forWorkers.change(config);
+    void this.fleet?.relisten();
+    this.listenPlan.change(config, wanted);
     this.speaker?.reconfigure();
     this.reloadMibs();
   }

@@ -1,45 +1,46 @@
-/** Notes when a VIP was last sent something, so that a drained node knows when nobody sends to it any more. */
+/** Notes when an address of a VIP was last sent something, so that a drained node knows when nobody sends to it any more. */
 import { Buffer } from 'node:buffer';
 import { normaliseIp, parseIp } from '../core/ip.ts';
 import type { LbVip } from '../lb/config.ts';
 import type { Connection, TcpListener, UdpSocket } from '../net/types.ts';
 
-export type Seen = (vip: string) => void;
+/** `address`: RFC 5952 text. */
+export type Seen = (address: string) => void;
 
-/** Which VIP an address belongs to. Changes with the configuration, which is why it is asked and not copied. */
+/** Which addresses are VIPs. Changes with the configuration, which is why it is asked and not copied. */
 export class VipTable {
-  private byText = new Map<string, string>();
-  private entries: { bytes: Buffer; vip: string }[] = [];
+  private texts = new Set<string>();
+  private entries: { bytes: Buffer; text: string }[] = [];
   private last = Buffer.alloc(0);
-  private lastVip: string | undefined;
+  private lastText: string | undefined;
 
   constructor(vips: readonly LbVip[]) {
     this.replace(vips);
   }
 
   replace(vips: readonly LbVip[]): void {
-    this.byText = new Map();
-    for (const v of vips) for (const a of v.addresses) this.byText.set(textOf(a.split('/')[0]), v.name);
-    this.entries = [...this.byText].map(([text, vip]) => ({ bytes: parseIp(text)!, vip }));
+    this.texts = new Set(vips.flatMap((v) => v.addresses.map((a) => textOf(a.split('/')[0]))));
+    this.entries = [...this.texts].map((text) => ({ bytes: parseIp(text)!, text }));
     this.last = Buffer.alloc(0);
-    this.lastVip = undefined;
+    this.lastText = undefined;
   }
 
   get empty(): boolean {
     return this.entries.length === 0;
   }
 
-  /** By address as text. */
+  /** `address` where it is one of a VIP. */
   named(address: string): string | undefined {
-    return this.byText.get(textOf(address));
+    const text = textOf(address);
+    return this.texts.has(text) ? text : undefined;
   }
 
   /** By 4 or 16 bytes. Neighbours in a batch mostly have the same destination, which costs a comparison only. */
   of(address: Buffer): string | undefined {
-    if (address.equals(this.last)) return this.lastVip;
+    if (address.equals(this.last)) return this.lastText;
     this.last = Buffer.from(address);
-    this.lastVip = this.entries.find((e) => e.bytes.equals(address))?.vip;
-    return this.lastVip;
+    this.lastText = this.entries.find((e) => e.bytes.equals(address))?.text;
+    return this.lastText;
   }
 }
 
@@ -47,18 +48,20 @@ function textOf(address: string): string {
   return normaliseIp(address) ?? address;
 }
 
-/** `vip`: the listener belongs to this one; absent: each datagram is looked at. */
-export function watchUdp(socket: UdpSocket, vip: string | undefined, table: VipTable, seen: Seen): void {
+/** A socket that is bound to a VIP has it looked up once a batch, any other one a datagram. */
+export function watchUdp(socket: UdpSocket, table: VipTable, seen: Seen): void {
   const start = socket.start.bind(socket);
+  const own = textOf(socket.address);
+  const wildcard = own === '0.0.0.0' || own === '::';
   socket.start = (onBatch, onGivenUp) =>
     start((batch, count) => {
-      if (vip !== undefined) {
-        if (count > 0) seen(vip);
+      if (!wildcard) {
+        if (count > 0 && table.named(own) !== undefined) seen(own);
       } else if (!table.empty) {
         let said: string | undefined;
         for (let i = 0; i < count; i++) {
-          const name = table.of(batch[i].destination);
-          if (name !== undefined && name !== said) seen((said = name));
+          const address = table.of(batch[i].destination);
+          if (address !== undefined && address !== said) seen((said = address));
         }
       }
       return onBatch(batch, count);
@@ -66,17 +69,19 @@ export function watchUdp(socket: UdpSocket, vip: string | undefined, table: VipT
 }
 
 /** Streams are in use while they deliver. */
-export function watchTcp(listener: TcpListener, vip: string | undefined, table: VipTable, seen: Seen): void {
+export function watchTcp(listener: TcpListener, table: VipTable, seen: Seen): void {
   const start = listener.start.bind(listener);
   listener.start = (onConnection) =>
     start((c: Connection) => {
       onConnection(c);
-      const name = vip ?? table.named(c.localAddress);
-      if (name === undefined) return;
-      seen(name);
+      const address = textOf(c.localAddress);
+      const look = (): void => {
+        if (table.named(address) !== undefined) seen(address);
+      };
+      look();
       const onData = c.onData;
       c.onData = (chunk) => {
-        seen(name);
+        look();
         onData(chunk);
       };
     });

@@ -33,6 +33,7 @@ import { type BuiltCollectors, buildCollectors } from './collectors.ts';
 import { ExportHost, QUARANTINE_DIR } from './export-host.ts';
 import { HealthMeter } from './health.ts';
 import { LeaseChannel } from './lease-channel.ts';
+import { LiveListeners } from './live-listeners.ts';
 import { Manifests } from './manifests.ts';
 import { makeMeaning } from './meaning.ts';
 import type { FromWorker, Question, Renewal, SystemEvent, ToWorker, WorkerInit, WorkerStatus } from './messages.ts';
@@ -45,6 +46,15 @@ import { VipTable } from './vip-seen.ts';
 
 /** How long a worker without a supervisor tries to make durable what it received. */
 const ABANDON_MS = 5000;
+/** Messages that a worker which is not open yet keeps. */
+const KEPT: ReadonlySet<ToWorker['kind']> = new Set([
+  'inventory',
+  'meaning',
+  'reconfigure',
+  'listen',
+  'unlisten',
+  'adjust',
+]);
 
 export class Worker {
   readonly registry = new Registry();
@@ -62,6 +72,7 @@ export class Worker {
   private exports!: ExportHost;
   private manifests!: Manifests;
   private collectors!: BuiltCollectors;
+  private listeners!: LiveListeners;
   private health!: HealthMeter;
   private lease!: LeaseChannel;
   private security!: SecurityStream;
@@ -215,9 +226,17 @@ export class Worker {
       },
       meaning: makeMeaning(init.meaning, log),
       vips: new VipTable(config.lb.vips),
-      onPacket: (vip) => {
-        this.vips[vip] = clock.wallMs();
+      onPacket: (address) => {
+        this.vips[address] = clock.wallMs();
       },
+    });
+    this.listeners = new LiveListeners({
+      worker: init.index,
+      channel: init.handover,
+      collectors: this.collectors,
+      clock,
+      log,
+      onChange: (said) => this.lease.send(said),
     });
     this.health = new HealthMeter({
       clock,
@@ -227,6 +246,8 @@ export class Worker {
       exporters: () => this.exports.progress,
     });
     this.lease = new LeaseChannel(init.speakerSocket, clock, {
+      // First of all what is open: without it nothing of ours is announced.
+      up: () => this.lease.send(this.listeners.said()),
       said: (m) => {
         if (m.kind === 'event') this.say(m.event);
         else if (m.kind === 'close-sessions') this.collectors.closeSessions(m.spreadMs);
@@ -311,7 +332,7 @@ export class Worker {
     if (!this.opened) {
       if (m.kind === 'stop') this.finish();
       else if (m.kind === 'lines-written') this.exports?.linesWritten();
-      else if (m.kind === 'inventory' || m.kind === 'meaning' || m.kind === 'reconfigure') this.early.push(m);
+      else if (KEPT.has(m.kind)) this.early.push(m);
       return;
     }
     switch (m.kind) {
@@ -335,6 +356,11 @@ export class Worker {
         this.config = applyUsers(this.config, m.config, m.users);
         this.collectors.reconfigure(this.config);
         this.exports.reconfigure(this.config);
+        return;
+      case 'listen':
+      case 'unlisten':
+      case 'adjust':
+        this.listeners.change(m);
         return;
       case 'emit':
         this.say(m.event);
@@ -403,7 +429,7 @@ export class Worker {
       ...this.collectors.totals(),
       samples: this.registry.changes(),
       usage: this.spool.usage(),
-      drops: [],
+      drops: {},
     };
   }
 

@@ -195,12 +195,12 @@ describe('reload', () => {
       'site: other\ncollectors: {snmp_trap: {communities: [{name: b}], listen: ["127.0.0.1:99"]}}\n',
     );
     expect(planReload(before, after)).toEqual({
-      live: ['collectors.snmp_trap.communities'],
-      restart: ['site', 'collectors.snmp_trap.listen.0.port'],
+      live: ['collectors.snmp_trap.listen', 'collectors.snmp_trap.communities'],
+      restart: ['site'],
     });
     const merged = mergeLive(before, after);
     expect(merged.collectors.snmp_trap?.communities).toEqual([{ name: 'b' }]);
-    expect(merged.collectors.snmp_trap?.listen).toEqual(before.collectors.snmp_trap?.listen);
+    expect(merged.collectors.snmp_trap?.listen).toEqual(after.collectors.snmp_trap?.listen);
     expect(merged.site).toBe('default');
   });
 

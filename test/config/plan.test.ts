@@ -30,9 +30,27 @@ describe('the plan of a reload', () => {
     expect(merged.lb.rise).toBe(3000);
   });
 
-  it('names the listener of a VIP that has other addresses: its sockets are those of the start', () => {
-    const wanted = parse({ lb: { ...base.lb, vips: [{ name: 'ingress', addresses: ['203.0.113.12/32'] }] } });
-    expect(planReload(parse(), wanted)).toEqual({ live: ['lb.vips'], restart: ['collectors.snmp_trap.listen'] });
+  it('takes over the addresses of a VIP that a listener names, and listeners', () => {
+    const lb = { ...base.lb, vips: [{ name: 'ingress', addresses: ['203.0.113.12/32'] }] };
+    expect(planReload(parse(), parse({ lb }))).toEqual({ live: ['lb.vips'], restart: [] });
+    const snmp_trap = { ...base.collectors.snmp_trap, listen: [{ vip: 'ingress', port: 1162 }] };
+    const wanted = parse({ collectors: { snmp_trap } });
+    expect(planReload(parse(), wanted)).toEqual({ live: ['collectors.snmp_trap.listen'], restart: [] });
+    expect(mergeLive(parse(), wanted).collectors.snmp_trap?.listen).toEqual([{ vip: 'ingress', port: 1162 }]);
+  });
+
+  it('leaves a collector that does not run, and listeners of another device, to the restart', () => {
+    const bmp = { listen: [{ vip: 'ingress', port: 11019 }] };
+    const more = parse({ collectors: { ...base.collectors, bmp } });
+    expect(planReload(parse(), more)).toEqual({ live: [], restart: ['collectors.bmp'] });
+    expect(mergeLive(parse(), more).collectors.bmp).toBeUndefined();
+    const listen = [...base.collectors.snmp_trap.listen, { vip: 'ingress', port: 1162, network: 'mgmt' }];
+    const wanted = parse({
+      networks: { mgmt: { device: 'vrf-a' } },
+      collectors: { snmp_trap: { ...base.collectors.snmp_trap, listen } },
+    });
+    expect(planReload(parse(), wanted).restart).toContain('collectors.snmp_trap.listen');
+    expect(mergeLive(parse(), wanted).collectors.snmp_trap?.listen).toEqual(base.collectors.snmp_trap.listen);
   });
 
   it('what runs takes exactly what the plan calls live, of every section', () => {

@@ -9,7 +9,7 @@ import { lbConfig } from '../../src/lb/config.ts';
 import type { Renewal } from '../../src/lb/lease.ts';
 import { MemoryNetwork } from '../../src/net/memory.ts';
 import type { Connection } from '../../src/net/types.ts';
-import { Speaker } from '../../src/process/speaker.ts';
+import { Speaker, type SpeakerOptions } from '../../src/process/speaker.ts';
 import type { BgpSettings, DownFacts } from '../../src/protocol/bgp/machine.ts';
 import { BgpPeer, type Established } from '../../src/protocol/bgp/peer.ts';
 import { Registry } from '../../src/telemetry/registry.ts';
@@ -151,7 +151,8 @@ export class World {
   private counter = 0;
   private readonly workers: number;
 
-  constructor(config: Record<string, unknown>, workers = 1) {
+  /** `more`: options of the speaker. */
+  constructor(config: Record<string, unknown>, workers = 1, more: Partial<SpeakerOptions> = {}) {
     this.workers = workers;
     this.speaker = new Speaker({
       config: lbConfig.parse(config),
@@ -171,6 +172,7 @@ export class World {
         listener?.start(accept);
         return { problems: [], close: () => listener?.close() };
       },
+      ...more,
     });
   }
 

@@ -7,7 +7,7 @@ import { type Capability, encodeNotification } from '../../codec/bgp/index.ts';
 import { sha256 } from '../../core/hash.ts';
 import { formatIp, type Prefix, parseIp, parsePrefix, prefixContains } from '../../core/ip.ts';
 import type { Device, EventType } from '../../event/types.ts';
-import type { Connection } from '../../net/types.ts';
+import type { Connection, TcpListener } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
 import { BgpPeer, type Established } from '../../protocol/bgp/peer.ts';
 import type { Handle } from '../../telemetry/registry.ts';
@@ -60,13 +60,14 @@ export class BgpCollector implements Collector {
   private readonly paused = new Set<Session>();
   private readonly upCount: Handle;
   private readonly received: Handle;
+  private started = false;
   private quiet = false;
   private onAllClosed: (() => void) | undefined;
 
   constructor(context: CollectorContext, config: BgpCollectorConfig, listeners: BoundTcp[]) {
     this.context = context;
     this.config = config;
-    this.listeners = listeners;
+    this.listeners = [...listeners];
     this.allowed = config.peers.map((p) => ({
       network: p.network,
       prefix: parsePrefix(p.address ?? p.prefix!)!,
@@ -80,7 +81,25 @@ export class BgpCollector implements Collector {
   }
 
   start(): void {
-    for (const { spec, listener } of this.listeners) listener.start((c) => this.accept(c, spec.network));
+    this.started = true;
+    for (const b of this.listeners) this.listenTo(b);
+  }
+
+  private listenTo({ spec, listener }: BoundTcp): void {
+    listener.start((c) => this.accept(c, spec.network));
+  }
+
+  /** One more listener, accepted from at once where the others are. */
+  listen(b: BoundTcp): void {
+    this.listeners.push(b);
+    if (this.started) this.listenTo(b);
+  }
+
+  /** No more of this listener; its sessions are the caller's to end. */
+  unlisten(listener: TcpListener): void {
+    const at = this.listeners.findIndex((b) => b.listener === listener);
+    if (at >= 0) this.listeners.splice(at, 1);
+    listener.close();
   }
 
   quiesce(): void {

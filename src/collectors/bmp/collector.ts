@@ -4,7 +4,7 @@ import { bmpFramer } from '../../codec/bmp/frame.ts';
 import { type Framer, StreamCutter } from '../../codec/stream.ts';
 import { isDecodeError } from '../../core/result.ts';
 import type { Device } from '../../event/types.ts';
-import type { Connection } from '../../net/types.ts';
+import type { Connection, TcpListener } from '../../net/types.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { BoundTcp, Collector, CollectorContext } from '../collector.ts';
 import type { BmpConfig } from './config.ts';
@@ -14,18 +14,19 @@ import { type BmpEffect, BmpMachine } from './machine.ts';
 export type BmpLimits = Pick<BmpConfig, 'max_message' | 'max_sessions' | 'max_peers' | 'path_ids'>;
 
 export class BmpCollector implements Collector {
-  private readonly bound: readonly BoundTcp[];
+  private readonly bound: BoundTcp[];
   private readonly limits: BmpLimits;
   private readonly ctx: CollectorContext;
   private readonly frame: Framer;
   private readonly sessions = new Set<BmpSession>();
   private readonly received: Handle;
   private readonly gauge: Handle;
+  private started = false;
   private accepting = false;
 
   constructor(limits: BmpLimits, bound: readonly BoundTcp[], ctx: CollectorContext) {
     this.limits = limits;
-    this.bound = bound;
+    this.bound = [...bound];
     this.ctx = ctx;
     this.frame = bmpFramer(limits.max_message);
     this.received = ctx.metrics.handle('tidegate_received_total', { collector: 'bmp' });
@@ -36,8 +37,26 @@ export class BmpCollector implements Collector {
   }
 
   start(): void {
+    this.started = true;
     this.accepting = true;
-    for (const { spec, listener } of this.bound) listener.start((c) => this.accept(spec.network, c));
+    for (const b of this.bound) this.listenTo(b);
+  }
+
+  private listenTo({ spec, listener }: BoundTcp): void {
+    listener.start((c) => this.accept(spec.network, c));
+  }
+
+  /** One more listener, accepted from at once where the others are. */
+  listen(b: BoundTcp): void {
+    this.bound.push(b);
+    if (this.started) this.listenTo(b);
+  }
+
+  /** No more of this listener; its sessions are the caller's to end. */
+  unlisten(listener: TcpListener): void {
+    const at = this.bound.findIndex((b) => b.listener === listener);
+    if (at >= 0) this.bound.splice(at, 1);
+    listener.close();
   }
 
   quiesce(): void {

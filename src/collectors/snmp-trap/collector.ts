@@ -14,45 +14,23 @@ import type { TimerHandle } from '../../core/clock.ts';
 import { shortHash } from '../../core/hash.ts';
 import { formatEndpoint, formatIp } from '../../core/ip.ts';
 import { isDecodeError } from '../../core/result.ts';
-import { type AclConfig, aclOf, type SourceAcl } from '../../core/source-acl.ts';
+import { type AclConfig, aclOf } from '../../core/source-acl.ts';
 import { rfc3339 } from '../../core/time.ts';
 import type { Receipt } from '../../event/types.ts';
-import type { Datagram } from '../../net/types.ts';
+import type { Datagram, UdpSocket } from '../../net/types.ts';
 import type { RefusalCode } from '../../telemetry/codes.ts';
-import type { Handle, Histogram } from '../../telemetry/registry.ts';
-import type { BoundUdp, Collector, CollectorContext } from '../collector.ts';
+import type { Handle } from '../../telemetry/registry.ts';
+import type { Collector, CollectorContext } from '../collector.ts';
 import { Access } from './access.ts';
 import type { AckMode, SnmpTrapConfig } from './config.ts';
 import { Guard } from './guard.ts';
+import { type BoundTrapSocket, type Listener, listenerOf } from './listener.ts';
 import { type InformEffect, type InformInput, InformMachine } from './machine.ts';
 import { type Meaning, meaningOf } from './meaning.ts';
 import { informId, normalise, type Origin, type Spoken, V1, V2C } from './normalise.ts';
-import { SourceTable } from './sources.ts';
+import type { SourceTable } from './sources.ts';
 import { Usm } from './usm.ts';
 import { spokenOf } from './usm-event.ts';
-
-/** A socket and what its listener says for itself. */
-export interface BoundTrapSocket extends BoundUdp {
-  /** Overrides `ack` of the collector. */
-  ack?: AckMode;
-  /** Kernel drops of this socket that were counted before (by a worker that had it earlier). Default 0. */
-  countedDrops?: number;
-  /** Who may send to this listener; absent: any source. */
-  acl?: AclConfig;
-}
-
-interface Listener {
-  bound: BoundTrapSocket;
-  network: string;
-  sources: SourceTable;
-  acl: SourceAcl | undefined;
-  dropsSeen: number;
-  /** Drops not yet said in an event, and since when (UTC ms). */
-  dropsUnsaid: number;
-  saidAt: number;
-  /** How long informs of it waited for their answer. */
-  ackSeconds: Record<'spooled' | 'exported', Histogram>;
-}
 
 /** A Response that waits for its receipt. */
 interface Pending {
@@ -105,6 +83,8 @@ export class SnmpTrapCollector implements Collector {
   private wakeTimer: TimerHandle | undefined;
   private dropTimer: TimerHandle | undefined;
   private droppedAt = Number.NEGATIVE_INFINITY;
+  private readonly tables = new Map<string, SourceTable>();
+  private started = false;
   private stopped = false;
   private onIdle: (() => void) | undefined;
   /** What notifications mean from here on; replaced when MIBs or alarm rules change. */
@@ -124,24 +104,7 @@ export class SnmpTrapCollector implements Collector {
     this.machine = new InformMachine(limitsOf(config));
     this.usm = new Usm(config, ctx);
     this.guard = new Guard(config, ctx, (id, kind) => this.inform({ kind, id }));
-    const tables = new Map<string, SourceTable>();
-    this.listeners = sockets.map((bound) => {
-      const network = bound.spec.network;
-      const sources = tables.get(network) ?? new SourceTable(network, ctx.inventory);
-      tables.set(network, sources);
-      const listener = formatEndpoint(bound.socket.address, bound.socket.port);
-      const waited = (stage: string) => ctx.metrics.histogram('tidegate_inform_ack_seconds', { listener, stage });
-      return {
-        bound,
-        network,
-        sources,
-        acl: aclOf(bound.acl),
-        dropsSeen: bound.countedDrops ?? 0,
-        dropsUnsaid: 0,
-        saidAt: ctx.clock.wallMs(),
-        ackSeconds: { spooled: waited('spooled'), exported: waited('exported') },
-      };
-    });
+    this.listeners = sockets.map((bound) => listenerOf(bound, this.tables, ctx));
     this.received = ctx.metrics.handle('tidegate_received_total', { collector: NAME });
     this.repeated = ctx.metrics.handle('tidegate_repeated_total', { collector: NAME });
     this.lost = ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'kernel' });
@@ -149,20 +112,47 @@ export class SnmpTrapCollector implements Collector {
   }
 
   start(): void {
-    for (const l of this.listeners) {
-      l.bound.socket.start(
-        (batch, count) => {
-          for (let i = 0; i < count; i++) this.receive(l, batch[i]);
-          return this.ctx.pipeline.batchDone();
-        },
-        (d) => {
-          this.received.value++;
-          this.ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'poison' }).value++;
-          this.refuse(l, d, 'poison', `${d.data.length} octets`);
-        },
-      );
-    }
+    this.started = true;
+    for (const l of this.listeners) this.read(l);
     this.pollDrops();
+  }
+
+  private read(l: Listener): void {
+    l.bound.socket.start(
+      (batch, count) => {
+        for (let i = 0; i < count; i++) this.receive(l, batch[i]);
+        return this.ctx.pipeline.batchDone();
+      },
+      (d) => {
+        this.received.value++;
+        this.ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'poison' }).value++;
+        this.refuse(l, d, 'poison', `${d.data.length} octets`);
+      },
+    );
+  }
+
+  /** One more socket, read at once where the others are. */
+  listen(bound: BoundTrapSocket): void {
+    const l = listenerOf(bound, this.tables, this.ctx);
+    this.listeners.push(l);
+    if (this.started && !this.stopped) this.read(l);
+  }
+
+  /** No more of this socket; what the kernel holds of it is read first. */
+  async unlisten(socket: UdpSocket): Promise<void> {
+    await this.readEmpty(() => socket.finish());
+    this.countDrops(true);
+    const at = this.listeners.findIndex((l) => l.bound.socket === socket);
+    if (at >= 0) this.listeners.splice(at, 1);
+    socket.close();
+  }
+
+  /** `ack` and prefixes of a listener changed. */
+  adjust(socket: UdpSocket, ack: AckMode | undefined, acl: AclConfig | undefined): void {
+    const l = this.listeners.find((x) => x.bound.socket === socket);
+    if (!l) return;
+    l.bound.ack = ack;
+    l.acl = aclOf(acl);
   }
 
   /** Communities, users, our engine, `ack`, its budget and the limits are taken over at once; informs in flight keep what they began with. */
@@ -180,7 +170,7 @@ export class SnmpTrapCollector implements Collector {
   /** Waits a moment for the receipts of informs in flight, so that they are answered, and closes the sockets. */
   async stop(): Promise<void> {
     if (this.stopped) return;
-    if (!this.emptied()) await this.readEmpty();
+    if (!this.emptied()) await this.readEmpty(() => this.emptied());
     if (this.machine.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.ctx.clock.setTimeout(resolve, STOP_WAIT_MS);
@@ -190,7 +180,7 @@ export class SnmpTrapCollector implements Collector {
         };
       });
     }
-    if (!this.emptied()) await this.readEmpty();
+    if (!this.emptied()) await this.readEmpty(() => this.emptied());
     if (this.stopped) return;
     this.stopped = true;
     this.usm.stop();
@@ -203,11 +193,9 @@ export class SnmpTrapCollector implements Collector {
   }
 
   /** A closed socket takes its queue with it: what is in it is read first, for so long as it does not become less than a trickle. */
-  private async readEmpty(): Promise<void> {
-    for (let turn = 0; turn < FINISH_TURNS && !this.stopped; turn++) {
+  private async readEmpty(emptied: () => boolean): Promise<void> {
+    for (let turn = 0; turn < FINISH_TURNS && !this.stopped && !emptied(); turn++)
       await new Promise<void>((done) => this.ctx.clock.setTimeout(done, FINISH_MS));
-      if (this.emptied()) return;
-    }
   }
 
   private emptied(): boolean {
