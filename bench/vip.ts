@@ -46,7 +46,7 @@ const speaker = new Speaker({
     },
   }),
   ...{ node: 'bench', workers: 1, clock: systemClock, log: silentLog, metrics: new Registry(), dial: createDial() },
-  ...bgpEdges(undefined, {}, false),
+  ...bgpEdges(undefined, {}, systemClock),
   addresses: {
     list: async () => [...addresses],
     add: async (a) => void addresses.push({ prefix: a.prefix, interface: a.interface }),

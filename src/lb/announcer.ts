@@ -8,7 +8,7 @@
 import { type Addresses, type AddressStore, VipAddresses } from './addresses.ts';
 import type { BackEnd, BackEndEvents, NeededAddress, PeerFacts, VipFacts } from './back-end.ts';
 import { BgpBackEnd, type BgpBackEndOptions } from './bgp/back-end.ts';
-import type { SessionStatus } from './bgp/session.ts';
+import type { SessionStatus } from './bgp/types.ts';
 import type { LbConfig, LbVip } from './config.ts';
 import type { Grade } from './grade.ts';
 import { deriveRouterId } from './router-id.ts';
@@ -35,6 +35,8 @@ export interface AnnouncerOptions extends Omit<BgpBackEndOptions, 'events'> {
   preferred?(vip: string): boolean;
   /** Why this address (`address/length`) must draw no packets yet; absent: none is held back. */
   held?(prefix: string): string | undefined;
+  /** False while it is not known yet how good this node is, after a restart of the speaker; absent: it always is. */
+  decided?(): boolean;
   onEvent(e: LbEvent): void;
 }
 
@@ -127,7 +129,7 @@ export class Announcer {
     this.apply();
   }
 
-  /** The members of the cluster have changed, and with them who is preferred. */
+  /** What the options ask others for has changed: who is preferred, what is held back, what is decided. */
   refresh(why: string): void {
     this.apply(why);
   }
@@ -231,7 +233,7 @@ export class Announcer {
         // On a LAN who has the address has the packets: it is not asked for. BGP has it on the node and does not say so.
         .filter((v) => b.kind === 'bgp' || !v.held)
         .map(({ held, ...v }) => ({ ...v, bound: v.bound && !held }));
-      b.want({ grade, reason, draining, vips });
+      b.want({ grade, reason, draining, decided: this.o.decided?.() ?? true, vips });
     }
   }
 

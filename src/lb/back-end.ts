@@ -23,6 +23,8 @@ export interface Wanted {
   grade: Grade;
   /** Why the grade is what it is; goes into NOTIFICATION and log. */
   reason: string;
+  /** False while it is not known yet how good this node is, after a restart of the speaker. Absent: true. */
+  decided?: boolean;
   /** True while the node drains or stops: worse, and never as a restart (RFC 4724). */
   draining: boolean;
   vips: WantedVip[];

@@ -8,8 +8,8 @@ export const GRADES = ['dead', 'degraded', 'full'] as const;
 export type Grade = (typeof GRADES)[number];
 
 export type GradeInput =
-  /** All reasons that hold now, not a difference. */
-  | { type: 'reasons'; hard: string[]; soft: string[] }
+  /** All reasons that hold now, not a difference. `fresh`: every worker has spoken, and in time. */
+  | { type: 'reasons'; hard: string[]; soft: string[]; fresh?: boolean }
   /** The timer that was asked for is due. */
   | { type: 'timer'; timer: 'rise' };
 
@@ -21,6 +21,8 @@ export type GradeEffect =
 export interface GradeSettings {
   /** Milliseconds. */
   rise: number;
+  /** The workers lived on while this process did not: what they say first is believed at once. */
+  resumes?: boolean;
 }
 
 const MAX_DOUBLINGS = 4;
@@ -37,9 +39,11 @@ export class GradeMachine {
   private returnedAt = Number.NEGATIVE_INFINITY;
   private doublings = 0;
   private timerSet = false;
+  private resumes: boolean;
 
   constructor(settings: GradeSettings) {
     this.rise = settings.rise;
+    this.resumes = settings.resumes ?? false;
   }
 
   /** `now`: monotonic milliseconds. */
@@ -50,6 +54,10 @@ export class GradeMachine {
       this.soft = input.soft;
       this.degradedSince = input.hard.length > 0 ? undefined : (this.degradedSince ?? now);
       this.fullSince = input.hard.length + input.soft.length > 0 ? undefined : (this.fullSince ?? now);
+    }
+    if (this.resumes && input.type === 'reasons' && input.fresh) {
+      this.resumes = false;
+      if (this.degradedSince !== undefined) this.become(this.fullSince === undefined ? 'degraded' : 'full', now, out);
     }
     if (this.degradedSince === undefined) this.become('dead', now, out);
     else if (this.fullSince === undefined && this.grade === 'full') this.fallBySoft(now, out);

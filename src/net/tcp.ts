@@ -104,10 +104,22 @@ class StreamConnection implements Connection {
   }
 
   rekey(password: string): string | undefined {
+    return this.set((native, fd) => setPassword(native, fd, this.remoteAddress, password));
+  }
+
+  setHops(ttl: number, minTtl: number | undefined): string | undefined {
+    const family = this.remoteAddress.includes(':') ? 6 : 4;
+    return this.set(
+      (native, fd) =>
+        native.setTtl(fd, family, ttl) || (minTtl === undefined ? 0 : native.setMinTtl(fd, family, minTtl)),
+    );
+  }
+
+  private set(option: (native: Native, fd: number) => number): string | undefined {
     // Node has no other word for the descriptor of a stream.
     const fd = (this.socket as unknown as { _handle?: { fd: number } | null })._handle?.fd ?? -1;
     if (!this.native || fd < 0) return this.native ? 'the connection is closed' : 'it needs the native add-on';
-    const errno = setPassword(this.native, fd, this.remoteAddress, password);
+    const errno = option(this.native, fd);
     return errno === 0 ? undefined : `${errnoText(errno)} (${errnoName(errno)})`;
   }
 

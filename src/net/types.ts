@@ -52,6 +52,8 @@ export interface Connection {
   readonly sending?: { waiting: number; taken: number };
   /** Another TCP-MD5 key from here on; why not, where it cannot be done. Absent: it cannot. */
   rekey?(password: string): string | undefined;
+  /** TTL or hop limit of what is sent, and the least one that is taken (RFC 5082); why not, where it cannot be done. Absent: it cannot. */
+  setHops?(ttl: number, minTtl: number | undefined): string | undefined;
   pause(): void;
   resume(): void;
   /** Sends what is queued, then FIN. */

@@ -172,6 +172,8 @@ export interface SpeakerInit {
   /** Why the add-on is not there; absent: it is, or nobody has looked. */
   nativeProblem?: string;
   listens: ExpectedListens;
+  /** The speaker before this one died, and the workers lived on. */
+  resumes: boolean;
 }
 
 /** Address of a VIP → keys of the listeners that are to be open there before it is announced. */

@@ -7,12 +7,15 @@ import { Child } from './child.ts';
 import type { CounterStore } from './counters.ts';
 import type { ExpectedListens, FromSpeaker, SpeakerDecision, SystemEvent, ToSpeaker } from './messages.ts';
 import type { SpeakerSide } from './speaker-link.ts';
+import { beginRun, endRun } from './speaker-run.ts';
 
 export interface SpeakerHostOptions {
   /** As the speaker gets it. */
   config(): Config;
   listens(): ExpectedListens;
   dataDir: string;
+  /** The workers are another instance's: they may have lived on where an earlier speaker died. */
+  alone: boolean;
   /** How many workers there are. */
   workers(): number;
   /** The group whose members may connect to the lease channel. */
@@ -47,9 +50,11 @@ export class SpeakerHost implements SpeakerSide {
   private failed: string | undefined;
   private up = false;
   private said = false;
+  private resumes: boolean;
 
   constructor(o: SpeakerHostOptions) {
     this.o = o;
+    this.resumes = o.alone && beginRun();
     const { clock, log } = o;
     this.child = new Child({
       name: 'speaker',
@@ -65,6 +70,7 @@ export class SpeakerHost implements SpeakerSide {
           kind: 'init',
           config: o.config(),
           listens: o.listens(),
+          resumes: this.resumes,
           dataDir: o.dataDir,
           workers: o.workers(),
           socket: SPEAKER_SOCKET,
@@ -72,6 +78,8 @@ export class SpeakerHost implements SpeakerSide {
           gid: o.gid,
           nativeProblem: o.nativeProblem(),
         } satisfies ToSpeaker);
+        // Whoever comes after this one comes after its death: it is not started again after an ordered end.
+        this.resumes = true;
         // One that was started again goes on where its predecessor was.
         if (this.drainReason !== undefined) send({ kind: 'drain', reason: this.drainReason } satisfies ToSpeaker);
       },
@@ -126,7 +134,8 @@ export class SpeakerHost implements SpeakerSide {
   async stop(reason: string, ms: number): Promise<void> {
     this.child.noRestart();
     this.child.send({ kind: 'stop', reason } satisfies ToSpeaker);
-    await this.child.ended(ms);
+    // A killed one came to no ordered end.
+    if (await this.child.ended(ms)) endRun();
   }
 
   /** Ends it at once. */

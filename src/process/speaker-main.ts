@@ -16,7 +16,7 @@ import { LatenessMeter } from './lateness.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
 import { limitRoot } from './privileges.ts';
 import { type Priority, Speaker } from './speaker.ts';
-import { bgpEdges, forgetRun, noteRun } from './speaker-bgp.ts';
+import { bgpEdges } from './speaker-bgp.ts';
 
 const BEAT_MS = 200;
 const STORE = 'addresses.json';
@@ -59,12 +59,10 @@ process.on('message', (message) => {
       return;
     case 'reconfigure':
       iface = m.config.lb.interface;
-      noteRun(m.config.lb.bgp?.graceful_restart !== undefined);
       void speaker?.reload(m.config.lb, m.config.cluster, m.listens);
       return;
     case 'stop':
       void (speaker?.stop(m.reason) ?? Promise.resolve()).finally(() => {
-        forgetRun();
         send({ kind: 'stopped' });
         setTimeout(() => process.exit(0), 20);
       });
@@ -114,7 +112,8 @@ async function run(init: SpeakerInit): Promise<void> {
       log,
       metrics: registry,
       dial: createDial({ native }),
-      ...bgpEdges(native, config.networks, config.lb.bgp?.graceful_restart !== undefined),
+      ...bgpEdges(native, config.networks, systemClock),
+      resumes: init.resumes,
       addresses: kernelAddresses(() => iface),
       store: fileStore(),
       onEvent: ({ ...data }) => say({ type: 'system.v1', data }),

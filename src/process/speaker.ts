@@ -27,12 +27,14 @@ import type { ControlNet } from '../net/control-types.ts';
 import type { Handle } from '../telemetry/registry.ts';
 import type { Lateness, LatenessMeter } from './lateness.ts';
 
-export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events'> {
+export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events' | 'restarted'> {
   config: LbConfig;
   site?: string;
   cluster?: ClusterConfig;
   /** Sockets for VRRP, layer 2, BFD and the cluster; absent: only BGP, without BFD. */
   control?: ControlNet;
+  /** The speaker before this one died, and the workers lived on. */
+  resumes?: boolean;
   /** How many workers there will be. */
   workers: number;
   /** Listeners that have to be open at an address of a VIP before it is announced; absent: none. */
@@ -78,6 +80,8 @@ export interface SpeakerStatus extends AnnouncerStatus {
   workers: { worker: number; state: string; age?: number }[];
 }
 
+type TimerName = 'lease' | 'rise' | 'drain' | 'decide';
+
 export class Speaker {
   /** Set by whoever raised it. */
   priority: Priority = 'normal';
@@ -91,7 +95,11 @@ export class Speaker {
   private readonly cluster: ClusterSession | undefined;
   private readonly membership: Membership;
   private readonly drainMachine = new DrainMachine();
-  private readonly timers = new Map<'lease' | 'rise' | 'drain', TimerHandle>();
+  private readonly timers = new Map<TimerName, TimerHandle>();
+  private readonly startedAt: number;
+  /** How good this node is is known; after a restart only when every worker was heard, or it takes too long. */
+  private decided: boolean;
+  private bound = false;
   private readonly onDrained: (() => void)[] = [];
   private clockProblem: string | undefined;
   private retriedBefore = 0;
@@ -110,7 +118,9 @@ export class Speaker {
     this.o = options;
     this.config = config;
     this.lease = new LeaseMachine({ timeout: config.lease.timeout, workers: options.workers });
-    this.grade = new GradeMachine({ rise: config.rise });
+    this.grade = new GradeMachine({ rise: config.rise, resumes: options.resumes });
+    this.decided = options.resumes !== true;
+    this.startedAt = clock.nowMs();
     this.gate = new ListenGate(options.listens);
     const { site = 'default', node, control, log } = options;
     if (options.cluster && control)
@@ -130,6 +140,8 @@ export class Speaker {
       ...options,
       bfd: control && new BfdManager({ clock, log, metrics, net: control, random: options.random }),
       preferred: (vip) => isPreferred(vip, this.membership, this.current),
+      restarted: () => this.untilRestarted > 0,
+      decided: () => this.decided,
       held: (prefix) => this.gate.obstacle(prefix, this.lease.count),
       backEnds: (events) => (control ? this.makeBackEnds(control, events) : []),
       onEvent: (e) => options.onEvent(e),
@@ -143,7 +155,25 @@ export class Speaker {
   /** Takes back addresses of an earlier run, binds ours, dials the peers. Nothing is announced before the lease says so. */
   async start(): Promise<void> {
     this.cluster?.start();
+    if (!this.decided) this.setTimer('decide', Math.max(0, this.untilRestarted), () => this.decide());
     await this.announcer.start();
+    this.bound = true;
+    if (this.lease.fresh) this.decide();
+  }
+
+  /** Milliseconds for which peers may still keep what the speaker before this one announced (RFC 4724). */
+  private get untilRestarted(): number {
+    if (this.o.resumes !== true) return 0;
+    const time = this.config.bgp?.graceful_restart?.restart_time ?? 0;
+    return this.startedAt + time - this.o.clock.nowMs();
+  }
+
+  /** From here on peers are told when they have been sent everything: what they kept beyond it they drop. */
+  private decide(): void {
+    if (this.decided) return;
+    this.decided = true;
+    this.clearTimer('decide');
+    this.announcer.refresh('decided after a restart of the speaker');
   }
 
   private makeBackEnds(net: ControlNet, events: BackEndEvents): BackEnd[] {
@@ -368,13 +398,15 @@ export class Speaker {
     if (this.closed) return;
     const out: LeaseEffect[] = [];
     this.lease.handle(this.o.clock.nowMs(), input, out);
-    this.freshMetric.value = this.lease.fresh ? 1 : 0;
+    const { fresh } = this.lease;
+    this.freshMetric.value = fresh ? 1 : 0;
     for (const e of out) {
-      if (e.type === 'reasons') this.onGrade({ type: 'reasons', hard: e.hard, soft: e.soft });
+      if (e.type === 'reasons') this.onGrade({ type: 'reasons', hard: e.hard, soft: e.soft, fresh });
       else if (e.type === 'set-timer')
         this.setTimer('lease', e.ms, () => this.onLease({ type: 'timer', timer: 'lease' }));
       else this.clearTimer('lease');
     }
+    if (fresh && this.bound) this.decide();
   }
 
   private onGrade(input: GradeInput): void {
@@ -406,7 +438,7 @@ export class Speaker {
     this.announcer.setGrade(to, reason, this.lease.draining);
   }
 
-  private setTimer(name: 'lease' | 'rise' | 'drain', ms: number, fn: () => void): void {
+  private setTimer(name: TimerName, ms: number, fn: () => void): void {
     this.clearTimer(name);
     const fire = () => {
       this.timers.delete(name);
@@ -415,7 +447,7 @@ export class Speaker {
     this.timers.set(name, this.o.clock.setTimeout(fire, ms));
   }
 
-  private clearTimer(name: 'lease' | 'rise' | 'drain'): void {
+  private clearTimer(name: TimerName): void {
     const handle = this.timers.get(name);
     if (handle) this.o.clock.clearTimeout(handle);
     this.timers.delete(name);

@@ -240,6 +240,7 @@ export class Supervisor implements Admin {
       // It takes no telemetry: what collectors know of senders is nothing to it.
       config: () => forChildren({ ...this.config, collectors: {} }),
       listens: () => this.listenPlan.expected,
+      alone: this.o.role === 'speaker',
       dataDir,
       workers: () => this.fleet?.size ?? 0,
       gid: this.identity?.gid,

@@ -17,6 +17,7 @@ import { createDial } from '../../src/net/tcp.ts';
 import { listenUnix } from '../../src/net/unix.ts';
 import { Speaker } from '../../src/process/speaker.ts';
 import { bgpEdges } from '../../src/process/speaker-bgp.ts';
+import { beginRun, endRun } from '../../src/process/speaker-run.ts';
 import { Registry } from '../../src/telemetry/registry.ts';
 
 const [configFile, socket, state] = process.argv.slice(2);
@@ -27,7 +28,13 @@ const must = <T extends { ok: boolean }>(r: T): T & { ok: true } => {
 };
 
 process.chdir(dirname(configFile));
-const file = JSON.parse(readFileSync(configFile, 'utf8')) as { node?: string; cluster?: unknown; lb?: unknown };
+const file = JSON.parse(readFileSync(configFile, 'utf8')) as {
+  node?: string;
+  cluster?: unknown;
+  lb?: unknown;
+  networks?: Record<string, { device?: string }>;
+};
+const networks = file.networks ?? {};
 const config = {
   node: file.node ?? 'edge-1',
   lb: lbConfig.parse(file.lb ?? file),
@@ -42,7 +49,9 @@ const speaker = new Speaker({
   log: silentLog,
   metrics: new Registry(),
   dial: createDial({ native: loadNative() }),
-  ...bgpEdges(loadNative(), {}, config.lb.bgp?.graceful_restart !== undefined),
+  ...bgpEdges(loadNative(), networks, systemClock),
+  // As the supervisor would know it.
+  resumes: config.lb.bgp?.graceful_restart !== undefined && beginRun(),
   cluster: config.cluster,
   control: controlNet(loadNative()),
   interfaces: () => Object.keys(networkInterfaces()),
@@ -73,8 +82,13 @@ must(
       if (message.ask) peer.send(speaker.status());
       else if (message.reload !== undefined) void speaker.reload(lbConfig.parse(message.reload));
       else if (message.drain !== undefined) message.drain ? speaker.drain() : speaker.undrain();
-      else if (message.stop !== undefined) void speaker.stop(message.stop).then(() => process.exit(0));
-      else if (speaker.renewal(m)) worker = (m as { worker: number }).worker;
+      else if (message.stop !== undefined) {
+        const reason = message.stop;
+        void speaker.stop(reason).then(() => {
+          endRun();
+          process.exit(0);
+        });
+      } else if (speaker.renewal(m)) worker = (m as { worker: number }).worker;
     };
     peer.onClose = () => {
       if (worker !== undefined) speaker.channelClosed(worker);

@@ -1,10 +1,12 @@
 /** What the announcer's BGP says of a VIP by level and policy, and how a session lives with changes, collisions and refreshes. */
 import { describe, expect, it } from 'vitest';
-import { MESSAGE_ROUTE_REFRESH } from '../../src/codec/bgp/index.ts';
+import { type BgpContext, type Capability, decodeUpdate, MESSAGE_ROUTE_REFRESH } from '../../src/codec/bgp/index.ts';
+import { isDecodeError } from '../../src/core/result.ts';
 import { addCommunity, type Communities } from '../../src/lb/bgp/communities.ts';
 import { bgpConfig } from '../../src/lb/bgp/config.ts';
 import { AdjOut, type AdjOutEffect } from '../../src/lb/bgp/machine.ts';
 import { attributesOf, nodeMatches, policyOf } from '../../src/lb/bgp/policy.ts';
+import { encodeRoutes } from '../../src/lb/bgp/wire.ts';
 import { lbConfig } from '../../src/lb/config.ts';
 import type { Connection } from '../../src/net/types.ts';
 import { BgpPeer } from '../../src/protocol/bgp/peer.ts';
@@ -57,6 +59,16 @@ describe('levels', () => {
     expect(of({ asn: 64512, local_pref: 300 }, 'standby')).toMatchObject({ path: 0, localPref: 150 });
     expect(of({ asn: 64512 }, 'degraded')).toMatchObject({ localPref: 0, communities: [0xffff0000] });
   });
+  it('a role above the peer’s says Only to Customer (RFC 9234)', () => {
+    const others = (role: unknown) => {
+      const { b, p } = peerConfig(role === undefined ? {} : { role });
+      return attributesOf(policyOf(p, b.asn, {}), 'full').others;
+    };
+    expect(others('provider')).toEqual([{ type: 35, flags: 0xc0, value: '0000fc00' }]);
+    for (const role of ['customer', 'rs-client', undefined]) expect(others(role)).toBeUndefined();
+    expect(bgpConfig.safeParse({ asn: 1, peers: [{ address: PEER, asn: 1, role: 'peer' }] }).success).toBe(false);
+  });
+
   it('local_asn decides what is iBGP and stands in the path', () => {
     const { b, p } = peerConfig({ local_asn: 65001 });
     expect(attributesOf(policyOf(p, b.asn, {}), 'full').asPath).toEqual([{ type: 'sequence', asns: [65001] }]);
@@ -102,6 +114,16 @@ describe('Adj-RIB-Out', () => {
     expect(other.obstacle(V4)).toMatch(/next_hop/);
   });
 
+  it('End-of-RIB waits until it is known how good the node is, and comes behind the routes', () => {
+    const adj = make();
+    const wanted = { type: 'wanted' as const, prefixes: [V4] };
+    const session = { type: 'established' as const, families: ['1/1', '2/1'], localAddress: '10.0.0.2' };
+    expect(run(adj, { ...wanted, grade: 'dead', decided: false }, session)).toEqual([]);
+    const then = run(adj, { ...wanted, grade: 'full', decided: true });
+    expect(then.map((e) => e.type)).toEqual(['announce', 'end-of-rib', 'end-of-rib']);
+    expect(run(adj, { ...wanted, grade: 'full' })).toEqual([]);
+  });
+
   it('an enhanced refresh is answered between marks', () => {
     const adj = make();
     run(
@@ -112,6 +134,53 @@ describe('Adj-RIB-Out', () => {
     const answer = run(adj, { type: 'route-refresh', afi: 1, safi: 1 });
     expect(answer.map((e) => (e.type === 'refresh-mark' ? e.mark : e.type))).toEqual(['begin', 'announce', 'end']);
     expect(run(adj, { type: 'route-refresh', afi: 2, safi: 1 })).toEqual([]);
+  });
+});
+
+describe('UPDATE messages', () => {
+  const MAX = 4096;
+  const context = (extendedMessage: boolean): BgpContext => ({ as4: true, addPath: new Set(), extendedMessage });
+  const many = (v6: boolean, n: number) =>
+    Array.from({ length: n }, (_, i) =>
+      v6 ? `2001:db8:ff::${(i + 1).toString(16)}/128` : `203.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}/32`,
+    );
+  /** The longest attributes that the configuration allows. */
+  const heavy = () => {
+    const { b, p } = peerConfig({
+      local_asn: 4200000000,
+      prepend: 16,
+      communities: Array.from({ length: 64 }, (_, i) => `4200000001:${i}:2`),
+    });
+    return attributesOf(policyOf(p, b.asn, {}), 'degraded');
+  };
+
+  it.each([
+    ['IPv6 routes', '2/1', true, '2001:db8::1'],
+    ['IPv4 routes', '1/1', false, '10.0.0.2'],
+    ['IPv4 routes with an IPv6 next hop', '1/1', false, '2001:db8::1'],
+  ])('%s with long attributes stay within the limit, none missing, none twice', (_, family, v6, nextHop) => {
+    for (const [extended, limit, count] of [
+      [false, MAX, 1000],
+      [true, 65535, 14_000],
+    ] as const) {
+      const prefixes = many(v6, count);
+      const ctx = context(extended);
+      const announced = encodeRoutes({ type: 'announce', family, prefixes, attributes: heavy(), nextHop }, ctx);
+      const withdrawn = encodeRoutes({ type: 'withdraw', family, prefixes }, ctx);
+      for (const messages of [announced, withdrawn]) {
+        expect(messages.length).toBeGreaterThan(1);
+        expect(messages.filter((m) => m.length > limit)).toEqual([]);
+        const read = messages.flatMap((m) => {
+          const u = decodeUpdate(m, ctx);
+          if (isDecodeError(u) || u.problems) throw new Error(JSON.stringify(u));
+          const multi = [...u.mpReach, ...u.mpUnreach].flatMap((r) => r.routes ?? []);
+          return [...u.announced, ...u.withdrawn, ...multi].map((r) => r.prefix);
+        });
+        expect(read).toEqual(prefixes);
+      }
+      // No room is wasted either: but for the last, none could take two routes more.
+      for (const m of announced.slice(0, -1)) expect(m.length).toBeGreaterThan(limit - 2 * (v6 ? 17 : 5) - 1);
+    }
   });
 });
 
@@ -145,6 +214,37 @@ describe('a running session', () => {
       hold_time: 9,
       pending: ['hold_time'],
     });
+  });
+
+  it('a peer that is taken out is sent the withdraw first, then the reason as a Hard Reset', async () => {
+    const world = new World(config({}, { graceful_restart: { restart_time: '10s' } }));
+    const gr: Capability = { name: 'graceful-restart', restarted: false, notification: true, time: 120, families: [] };
+    const router = world.router(PEER, { capabilities: [...UNICAST, gr] });
+    await world.speaker.start();
+    await world.run(5000);
+    expect(router.table.has(V4)).toBe(true);
+    const before = router.updates.length;
+    const gone = config({}, { graceful_restart: { restart_time: '10s' }, peers: [] });
+    await world.speaker.reload(lbConfig.parse(gone));
+    await world.run(500);
+    expect(router.updates.slice(before).flatMap((u) => u.withdrawn)).toEqual([{ prefix: V4 }]);
+    expect(router.downs[0].received).toMatchObject({ code: 6, subcode: 3, hard: true });
+  });
+
+  it('keeps the peer’s words over the attempts that follow', async () => {
+    const world = new World(config({ connect_retry: '1s' }));
+    const router = world.router(PEER);
+    await world.speaker.start();
+    await world.run(5000);
+    router.peer.stop('core swap tonight');
+    const at = world.clock.wallMs();
+    await world.run(10_000);
+    const [p] = world.speaker.status().peers;
+    expect(p.last_down?.received).toBeUndefined();
+    expect(p.last_notification).toMatchObject({
+      ...{ code: 6, subcode: 2, name: 'Cease/Administrative Shutdown', text: 'core swap tonight', from: 'peer' },
+    });
+    expect(Math.abs(p.last_notification!.at - at)).toBeLessThan(1000);
   });
 
   it('answers an enhanced refresh with BoRR, the routes, EoRR', async () => {

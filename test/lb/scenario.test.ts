@@ -38,9 +38,13 @@ function bgp(e: BgpEffect): string {
   switch (e.type) {
     case 'send':
       if (e.message.kind === 'open')
-        return `send open hold=${e.message.holdTime} caps=${e.message.capabilities.map((c) => c.name).join()}`;
+        return `send open hold=${e.message.holdTime} caps=${e.message.capabilities.map((c) => (c.name === 'raw' ? `${c.code}=${c.value}` : c.name)).join()}`;
       if (e.message.kind === 'keepalive') return 'send keepalive';
-      return ['send notification', `${e.message.code}/${e.message.subcode}`, e.message.text].filter(Boolean).join(' ');
+      {
+        const { code, subcode, text, wrapped } = e.message;
+        const inner = wrapped && `wrapping ${wrapped.code}/${wrapped.subcode} ${wrapped.text ?? ''}`;
+        return ['send notification', `${code}/${subcode}`, text, inner].filter(Boolean).join(' ');
+      }
     case 'set-timer':
       return `set ${e.timer} ${e.ms}`;
     case 'clear-timer':
@@ -48,7 +52,8 @@ function bgp(e: BgpEffect): string {
     case 'established':
       return `established ${e.negotiated.families.join()} hold=${e.negotiated.holdTime}`;
     case 'down': {
-      const said = (n: typeof e.sent, way: string) => (n ? `; ${way} ${n.name}${n.text ? `: ${n.text}` : ''}` : '');
+      const said = (n: typeof e.sent, way: string) =>
+        n ? `; ${way} ${n.name}${n.hard ? ' (hard)' : ''}${n.text ? `: ${n.text}` : ''}` : '';
       return `down ${e.reason}${said(e.sent, 'sent')}${said(e.received, 'received')}`;
     }
     case 'route-refresh':

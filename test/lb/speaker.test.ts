@@ -307,3 +307,74 @@ describe('speaker', () => {
     expect(world.speaker.vipz().code).toBe(200);
   });
 });
+
+describe('a speaker after the death of the one before it', () => {
+  const gr = (over: Record<string, unknown> = {}) => ({
+    ...config({ rise: '3s', ...over }),
+    bgp: {
+      asn: 64512,
+      graceful_restart: { restart_time: '5s' },
+      peers: [{ address: '192.0.2.254', asn: 64500, next_hop: ['2001:db8::1'] }],
+    },
+  });
+  const restarted = (router: ReturnType<World['router']>) => {
+    const c = router.established?.received.capabilities.find((x) => x.name === 'graceful-restart');
+    return c?.name === 'graceful-restart' && [c.restarted, ...c.families.map((f) => f.forwarding)];
+  };
+
+  it('believes workers that lived on at once, and ends the dump when it is known what belongs to it', async () => {
+    const world = new World(gr(), 2, { resumes: true });
+    const router = world.router('192.0.2.254');
+    await world.speaker.start();
+    // The session stands before the workers are heard.
+    await world.run(1000, null);
+    expect(restarted(router)).toEqual([true, true, true]);
+    expect([router.table.size, router.endOfRib]).toEqual([0, []]);
+    await world.run(100);
+    expect(world.speaker.vipz().grade).toBe('full');
+    await world.run(100);
+    expect([...router.table.keys()].sort()).toEqual([V6, V4].sort());
+    expect(router.endOfRib).toEqual(['1/1', '2/1']);
+    const routes = router.updates.findIndex((u) => u.announced.length + u.mpReach.length > 0);
+    expect(router.updates.findIndex((u) => u.eor !== undefined)).toBeGreaterThan(routes);
+  });
+
+  it('one worker that stays away costs the restart time, no more', async () => {
+    const world = new World(gr(), 2, { resumes: true });
+    const router = world.router('192.0.2.254');
+    await world.speaker.start();
+    const one = () => world.speaker.renewal({ worker: 0, of: 2, counter: Math.random(), hard: [], soft: [], vips: {} });
+    for (let t = 0; t < 45; t++) {
+      one();
+      await world.run(100, null);
+    }
+    expect(router.endOfRib).toEqual([]);
+    for (let t = 0; t < 10; t++) {
+      one();
+      await world.run(100, null);
+    }
+    expect(router.endOfRib).toEqual(['1/1', '2/1']);
+    expect(router.table.size).toBe(0);
+  });
+
+  it('a worker with a hard reason is believed at once too, and rises as ever', async () => {
+    const world = new World(gr(), 1, { resumes: true });
+    const router = world.router('192.0.2.254');
+    await world.speaker.start();
+    await world.run(500, { hard: ['disk not writable'] });
+    expect(router.endOfRib).toEqual(['1/1', '2/1']);
+    await world.run(2000);
+    expect(router.table.size).toBe(0);
+    await world.run(2000);
+    expect(router.table.size).toBe(2);
+  });
+
+  it('without a death it says no restart, and rises', async () => {
+    const world = new World(gr());
+    const router = world.router('192.0.2.254');
+    await world.speaker.start();
+    await world.run(1000);
+    expect(restarted(router)).toEqual([false, false, false]);
+    expect([router.table.size, router.endOfRib]).toEqual([0, ['1/1', '2/1']]);
+  });
+});

@@ -65,6 +65,8 @@ export interface NotificationMessage {
   data: string;
   /** RFC 9003: what the operator of the other side wrote. */
   text?: string;
+  /** RFC 8538 section 3: of a Hard Reset (Cease, 9) the reason it carries. Sent where `data` is empty. */
+  wrapped?: { code: number; subcode: number; data: string; text?: string };
 }
 
 export interface RouteRefreshMessage extends Family {

@@ -26,7 +26,7 @@ export type BfdInput =
   /** Administratively down, or no longer. */
   | { type: 'admin'; down: boolean }
   /** Other intervals; a poll sequence says so to the other side. */
-  | { type: 'settings'; desiredMinTx: number; requiredMinRx: number; detectMult: number };
+  | { type: 'settings'; desiredMinTx: number; requiredMinRx: number; detectMult: number; passive?: boolean };
 
 export type BfdEffect =
   | { type: 'send'; packet: BfdPacket }
@@ -168,6 +168,7 @@ export class BfdMachine {
     this.s.desiredMinTx = desiredMinTx;
     this.s.requiredMinRx = requiredMinRx;
     this.s.detectMult = detectMult;
+    this.s.passive = i.passive ?? this.s.passive;
     if (this.transmitting) this.transmit(out);
   }
 

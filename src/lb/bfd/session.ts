@@ -24,6 +24,8 @@ export interface BfdPeer {
   peer: string;
   /** Our address. */
   local: string;
+  /** The interface or VRF of both sockets. */
+  device?: string;
   multihop: boolean;
   config: BfdConfig;
   /** `admin`: the other side said that it is down on purpose, which says nothing about the path. */
@@ -43,6 +45,8 @@ export interface BfdStatus {
   detection_time: number;
   packets_in: number;
   packets_out: number;
+  /** No longer configured: it goes on until the other side ends it. */
+  ending?: boolean;
   error?: string;
 }
 
@@ -57,6 +61,12 @@ const REOPEN_MS = 1000;
 interface Receiver {
   socket: ControlSocket;
   users: number;
+}
+
+type Place = Pick<BfdPeer, 'local' | 'multihop' | 'device'>;
+
+function placeKey({ local, multihop, device = '' }: Place): string {
+  return `${local} ${multihop} ${device}`;
 }
 
 export class BfdManager {
@@ -83,31 +93,32 @@ export class BfdManager {
     this.sessions.delete(discriminator);
   }
 
-  /** The socket that receives at `local`; an error as text. */
-  acquire(local: string, multihop: boolean): string | undefined {
-    const port = multihop ? MULTIHOP_PORT : SINGLE_HOP_PORT;
-    const key = `${local} ${port}`;
+  /** The socket that receives at our address; an error as text. */
+  acquire(at: Place): string | undefined {
+    const key = placeKey(at);
     const known = this.receivers.get(key);
     if (known) {
       known.users++;
       return undefined;
     }
-    const r = this.o.net.openUdp({ address: local, port, ttl: 255 });
-    if (!r.ok) return `${local} port ${port}: ${r.error}`;
-    r.socket.onPacket = (p) => this.received(p, local, multihop);
+    const { local: address, multihop, device } = at;
+    const port = multihop ? MULTIHOP_PORT : SINGLE_HOP_PORT;
+    const r = this.o.net.openUdp({ address, port, ttl: 255, device });
+    if (!r.ok) return `${address} port ${port}${device === undefined ? '' : ` on ${device}`}: ${r.error}`;
+    r.socket.onPacket = (p) => this.received(p, at);
     this.receivers.set(key, { socket: r.socket, users: 1 });
     return undefined;
   }
 
-  release(local: string, multihop: boolean): void {
-    const key = `${local} ${multihop ? MULTIHOP_PORT : SINGLE_HOP_PORT}`;
+  release(at: Place): void {
+    const key = placeKey(at);
     const known = this.receivers.get(key);
     if (!known || --known.users > 0) return;
     known.socket.close();
     this.receivers.delete(key);
   }
 
-  private received(p: ControlPacket, local: string, multihop: boolean): void {
+  private received(p: ControlPacket, { local, multihop, device }: Place): void {
     const packet = decodeBfd(p.data);
     if (isDecodeError(packet)) {
       this.refuse('bfd-malformed');
@@ -116,9 +127,9 @@ export class BfdManager {
     // RFC 5880 section 6.8.6: by Your Discriminator; while there is none, by the addresses (RFC 5881 section 3).
     const session =
       packet.yourDiscriminator === 0
-        ? [...this.sessions.values()].find((s) => s.peer.peer === p.source && s.peer.local === local)
+        ? [...this.sessions.values()].find((s) => s.at(p.source, local, multihop, device))
         : this.sessions.get(packet.yourDiscriminator);
-    if (!session || session.peer.peer !== p.source || session.peer.multihop !== multihop) this.refuse('bfd-unknown');
+    if (!session?.at(p.source, local, multihop, device)) this.refuse('bfd-unknown');
     // RFC 5881 section 5: what is not of this link has less than 255.
     else if (p.ttl < (multihop ? session.peer.config.min_ttl : 255)) this.refuse('bfd-ttl');
     else session.received(packet);
@@ -152,10 +163,7 @@ export class BfdSession {
     const c = peer.config;
     this.machine = new BfdMachine({
       discriminator,
-      desiredMinTx: c.interval,
-      requiredMinRx: c.receive_interval ?? c.interval,
-      detectMult: c.multiplier,
-      passive: c.passive,
+      ...settingsOf(c),
       random: manager.o.random,
     });
     manager.o.metrics.handle('tidegate_lb_bfd_session_up', { peer: peer.peer }).value = 0;
@@ -170,6 +178,19 @@ export class BfdSession {
     return this.machine.state;
   }
 
+  /** It is the one with `peer`, over these sockets. */
+  at(peer: string, local: string, multihop: boolean, device: string | undefined): boolean {
+    const p = this.peer;
+    return p.peer === peer && p.local === local && p.multihop === multihop && p.device === device;
+  }
+
+  /** Other intervals, multiplier and least TTL: taken over by the session that runs (RFC 5880 section 6.8.3). */
+  configure(c: BfdConfig): void {
+    if (JSON.stringify(c) === JSON.stringify(this.peer.config)) return;
+    this.peer.config = c;
+    this.input({ type: 'settings', ...settingsOf(c) });
+  }
+
   /** Says AdminDown, so that the other side does not take our end for a broken path, and ends. */
   stop(): void {
     if (this.stopped) return;
@@ -180,7 +201,7 @@ export class BfdSession {
     this.timers.clear();
     if (this.reopen) clock.clearTimeout(this.reopen);
     this.socket?.close();
-    if (this.receiving) this.manager.release(this.peer.local, this.peer.multihop);
+    if (this.receiving) this.manager.release(this.peer);
     this.manager.forget(this.discriminator);
     metrics.handle('tidegate_lb_bfd_session_up', { peer: this.peer.peer }).value = 0;
   }
@@ -211,13 +232,13 @@ export class BfdSession {
   /** Sockets come when our address is there; until then nothing is said or heard. */
   private open(): void {
     if (this.stopped || (this.socket && this.receiving)) return;
-    const { local, multihop } = this.peer;
+    const { local, device } = this.peer;
     if (!this.receiving) {
-      this.error = this.manager.acquire(local, multihop);
+      this.error = this.manager.acquire(this.peer);
       this.receiving = this.error === undefined;
     }
     if (!this.socket && this.receiving) {
-      const r = this.manager.o.net.openUdp({ address: local, port: 0, portRange: SOURCE_PORTS, ttl: 255 });
+      const r = this.manager.o.net.openUdp({ address: local, port: 0, portRange: SOURCE_PORTS, ttl: 255, device });
       if (r.ok) this.socket = r.socket;
       else this.error = r.error;
     }
@@ -284,4 +305,9 @@ export class BfdSession {
     if (handle) this.manager.o.clock.clearTimeout(handle);
     this.timers.delete(timer);
   }
+}
+
+function settingsOf(c: BfdConfig) {
+  const { interval, receive_interval = interval, multiplier, passive } = c;
+  return { desiredMinTx: interval, requiredMinRx: receive_interval, detectMult: multiplier, passive };
 }

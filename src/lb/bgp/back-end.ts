@@ -3,8 +3,10 @@ import type { Connection } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
 import type { BackEnd, BackEndConfig, BackEndEvents, NeededAddress, VipFacts, Wanted } from '../back-end.ts';
 import type { BgpConfig, BgpPeerConfig } from './config.ts';
+import { sessionFingerprint } from './open.ts';
 import { nodeMatches } from './policy.ts';
-import { BgpSession, type SessionContext, type SessionStatus, sessionFingerprint } from './session.ts';
+import { BgpSession } from './session.ts';
+import type { SessionContext, SessionStatus } from './types.ts';
 
 export interface BgpBackEndOptions extends SessionContext {
   node: string;
@@ -19,6 +21,10 @@ export interface BgpListeners {
   close(): void;
 }
 
+/** Subcodes of Cease (RFC 4486). */
+const DECONFIGURED = 3;
+const CHANGED = 6;
+
 export class BgpBackEnd implements BackEnd {
   readonly kind = 'bgp';
   private readonly o: BgpBackEndOptions;
@@ -28,7 +34,7 @@ export class BgpBackEnd implements BackEnd {
   private listening: string | undefined;
   private routerId = '';
   private iface = 'lo';
-  private wanted: Wanted = { grade: 'dead', reason: 'starting', draining: false, vips: [] };
+  private wanted: Wanted = { grade: 'dead', reason: 'starting', draining: false, decided: false, vips: [] };
   private applying = false;
 
   constructor(options: BgpBackEndOptions) {
@@ -49,7 +55,7 @@ export class BgpBackEnd implements BackEnd {
         session.configure(p, bgp);
         continue;
       }
-      void session.stop('', true);
+      void session.stop(undefined, p ? CHANGED : DECONFIGURED);
       this.sessions.delete(address);
     }
     this.listen(bgp);
@@ -129,6 +135,7 @@ export class BgpBackEnd implements BackEnd {
       bound.map((v) => v.prefix),
       this.wanted.grade,
       standby,
+      this.wanted.decided,
     );
   }
 
@@ -153,7 +160,7 @@ export class BgpBackEnd implements BackEnd {
 function describeDown(facts: DownFacts): string {
   const n = facts.received ?? facts.sent;
   const parts = [facts.reason];
-  if (n) parts.push(`${facts.received ? 'received' : 'sent'} ${n.name}`);
+  if (n) parts.push(`${facts.received ? 'received' : 'sent'} ${n.name}${n.hard ? ' (Hard Reset)' : ''}`);
   if (n?.text) parts.push(n.text);
   return parts.join(': ');
 }

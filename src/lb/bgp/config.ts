@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { asn, duration, durationOr, ipAddress, port } from '../../config/fields.ts';
 import { parseEndpoint, parseIp } from '../../core/ip.ts';
+import { ROLES } from '../../protocol/bgp/role.ts';
 import { bfdConfig } from '../bfd/config.ts';
 import { addCommunity, COMMUNITY_FORMS } from './communities.ts';
 
@@ -64,6 +65,16 @@ const peer = z.strictObject({
     .meta({
       description:
         'TCP-AO (RFC 5925), in place of a password. Needs the add-on and a kernel with CONFIG_TCP_AO; without it no session is attempted',
+    }),
+  role: z
+    .union([
+      z.enum(ROLES).transform((name) => ({ name, strict: false })),
+      z.strictObject({ name: z.enum(ROLES), strict: z.boolean().default(false) }),
+    ])
+    .optional()
+    .meta({
+      description:
+        'RFC 9234: what we are to the peer (provider, rs, rs-client, customer, peer), or {name, strict: true} to ask that it says what it is. A router that says what does not face it is refused with Role Mismatch',
     }),
   passive: z.boolean().default(false).meta({ description: 'wait for the peer to dial; needs lb.bgp.listen' }),
   next_hop: nextHop,
@@ -137,6 +148,8 @@ export const bgpConfig = z
           say('local_address', 'an address of the same family as `address`');
       if (p.passive && b.listen.length === 0) say('passive', 'false, or lb.bgp.listen with an address');
       if (p.password !== undefined && p.tcp_ao !== undefined) say('tcp_ao', 'either password or tcp_ao');
+      if (p.role !== undefined && (p.local_asn ?? b.asn) === p.asn)
+        say('role', 'absent: within an AS there are no roles');
       if (p.gtsm !== false && p.multihop !== undefined) say('gtsm', 'either gtsm or multihop: gtsm sends 255');
       for (const [j, c] of p.communities.entries()) if (!known(c)) say('communities', COMMUNITY_FORMS, [j]);
     }

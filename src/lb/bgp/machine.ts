@@ -6,9 +6,6 @@ import { familyKey, IPV4_UNICAST, IPV6_UNICAST, type Nlri, type PathAttributes }
 import type { Grade } from '../grade.ts';
 import { attributesOf, type Level, type Policy } from './policy.ts';
 
-/** Prefixes in one UPDATE: 200 of IPv6 with all attributes stay below 4096 bytes. */
-const BATCH = 200;
-
 export interface AdjOutSettings {
   policy: Policy;
   /** Explicit next hops; a family without one takes our address of the session, where that is of the family. */
@@ -17,8 +14,8 @@ export interface AdjOutSettings {
 
 export type AdjOutInput =
   /** All VIPs that are to be announced, as `address/length`, and how well. */
-  /** `standby`: those of them that another node is preferred for. */
-  | { type: 'wanted'; prefixes: string[]; grade: Grade; standby?: string[] }
+  /** `standby`: those of them that another node is preferred for. `decided`: false while it is not known yet; then End-of-RIB waits. */
+  | { type: 'wanted'; prefixes: string[]; grade: Grade; standby?: string[]; decided?: boolean }
   /** `families`: `afi/safi` both sides speak. `extendedNextHop`: IPv4 routes may have an IPv6 next hop (RFC 8950). `enhancedRefresh`: RFC 7313. */
   | {
       type: 'established';
@@ -47,6 +44,7 @@ export class AdjOut {
   private wanted: string[] = [];
   private standby = new Set<string>();
   private grade: Grade = 'dead';
+  private decided = true;
   private session:
     | { families: Set<string>; localAddress: string; extendedNextHop: boolean; enhancedRefresh: boolean }
     | undefined;
@@ -61,7 +59,9 @@ export class AdjOut {
         this.wanted = input.prefixes;
         this.grade = input.grade;
         this.standby = new Set(input.standby);
+        this.decided = input.decided ?? true;
         this.difference(out);
+        this.endOfRib(out);
         return;
       case 'settings':
         this.settings = input.settings;
@@ -76,12 +76,7 @@ export class AdjOut {
           enhancedRefresh: input.enhancedRefresh === true,
         };
         this.difference(out);
-        // RFC 4724: also where there is nothing to dump.
-        for (const family of [IPV4_UNICAST, IPV6_UNICAST]) {
-          if (!this.session.families.has(family)) continue;
-          this.endOfRibSent.add(family);
-          out.push({ type: 'end-of-rib', family });
-        }
+        this.endOfRib(out);
         return;
       case 'down':
         this.forget();
@@ -107,6 +102,16 @@ export class AdjOut {
     if (this.nextHop(family) === undefined)
       return `no ${text} next hop on this session: set next_hop of the peer to an ${text} address of this node`;
     return undefined;
+  }
+
+  /** RFC 4724: also where there is nothing to dump. A peer that kept our routes over a restart drops those it was not sent again by then. */
+  private endOfRib(out: AdjOutEffect[]): void {
+    if (!this.session || !this.decided) return;
+    for (const family of [IPV4_UNICAST, IPV6_UNICAST]) {
+      if (!this.session.families.has(family) || this.endOfRibSent.has(family)) continue;
+      this.endOfRibSent.add(family);
+      out.push({ type: 'end-of-rib', family });
+    }
   }
 
   private forget(): void {
@@ -141,7 +146,7 @@ export class AdjOut {
     for (const family of [IPV4_UNICAST, IPV6_UNICAST]) {
       const gone = [...this.sent.keys()].filter((p) => familyOf(p) === family && !possible.has(p));
       for (const p of gone) this.sent.delete(p);
-      for (const prefixes of batches(gone)) out.push({ type: 'withdraw', family, prefixes });
+      if (gone.length > 0) out.push({ type: 'withdraw', family, prefixes: gone });
       for (const [level, all] of levels) {
         const nextHop = this.nextHop(family);
         if (nextHop === undefined) continue;
@@ -149,7 +154,7 @@ export class AdjOut {
         const print = JSON.stringify([attributes, nextHop]);
         const changed = all.filter((p) => familyOf(p) === family && this.sent.get(p) !== print);
         for (const p of changed) this.sent.set(p, print);
-        for (const prefixes of batches(changed)) out.push({ type: 'announce', family, prefixes, attributes, nextHop });
+        if (changed.length > 0) out.push({ type: 'announce', family, prefixes: changed, attributes, nextHop });
       }
     }
   }
@@ -161,8 +166,4 @@ export function familyOf(prefix: string): string {
 
 export function nlri(prefixes: readonly string[]): Nlri[] {
   return prefixes.map((prefix) => ({ prefix }));
-}
-
-function* batches(prefixes: readonly string[]): Generator<string[]> {
-  for (let i = 0; i < prefixes.length; i += BATCH) yield prefixes.slice(i, i + BATCH);
 }

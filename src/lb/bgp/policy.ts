@@ -30,6 +30,15 @@ export interface Policy {
   localPref: number;
   prepend: number;
   communities: Communities;
+  /** RFC 9234 section 5: who is provider, peer or route server to the peer says Only to Customer with each route. */
+  otc?: boolean;
+}
+
+const OTC_FROM: readonly string[] = ['provider', 'peer', 'rs'];
+
+/** ONLY_TO_CUSTOMER: optional, transitive, four bytes. */
+function onlyToCustomer(asn: number): { type: number; flags: number; value: string } {
+  return { type: 35, flags: 0xc0, value: asn.toString(16).padStart(8, '0') };
 }
 
 /** `names`: lb.bgp.communities. */
@@ -37,7 +46,15 @@ export function policyOf(p: BgpPeerConfig, asn: number, names: Readonly<Record<s
   const own = p.local_asn ?? asn;
   const communities: Communities = { standard: [], large: [], extended: [] };
   for (const c of p.communities) addCommunity(communities, c, own, names);
-  return { asn: own, peerAsn: p.asn, med: p.med, localPref: p.local_pref, prepend: p.prepend, communities };
+  return {
+    asn: own,
+    peerAsn: p.asn,
+    med: p.med,
+    localPref: p.local_pref,
+    prepend: p.prepend,
+    communities,
+    otc: OTC_FROM.includes(p.role?.name ?? ''),
+  };
 }
 
 export function attributesOf(p: Policy, level: Level): PathAttributes {
@@ -54,6 +71,7 @@ export function attributesOf(p: Policy, level: Level): PathAttributes {
   if (standard.length + gone.length > 0) a.communities = [...standard, ...gone];
   if (large.length > 0) a.largeCommunities = large;
   if (extended.length > 0) a.extCommunities = extended;
+  if (external && p.otc) a.others = [onlyToCustomer(p.asn)];
   return a;
 }
 

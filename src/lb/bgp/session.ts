@@ -2,84 +2,23 @@
  * One configured peer: dials it, or waits for it, or both (then RFC 4271 section 6.8 decides), and keeps its Adj-RIB-Out equal to what is
  * wanted. What the peer sends us as routes is counted and dropped unread: the announcer needs none, so it parses none.
  */
-import {
-  type Capability,
-  encodeEndOfRib,
-  encodeRouteRefresh,
-  encodeUpdate,
-  IPV4_UNICAST,
-  type UpdateParts,
-} from '../../codec/bgp/index.ts';
-import type { Clock } from '../../core/clock.ts';
+import { encodeEndOfRib, encodeRouteRefresh } from '../../codec/bgp/index.ts';
 import { parseIp } from '../../core/ip.ts';
-import type { Logger } from '../../core/log.ts';
-import type { Connection, Dial } from '../../net/types.ts';
+import type { Connection } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
 import { BgpPeer, type Established } from '../../protocol/bgp/peer.ts';
-import type { Handle, Registry } from '../../telemetry/registry.ts';
-import type { BfdManager, BfdSession, BfdStatus } from '../bfd/session.ts';
+import { rolesOf } from '../../protocol/bgp/role.ts';
+import type { Handle } from '../../telemetry/registry.ts';
 import type { Grade } from '../grade.ts';
 import type { BgpConfig, BgpPeerConfig } from './config.ts';
-import { AdjOut, type AdjOutEffect, type AdjOutInput, type AdjOutSettings, nlri } from './machine.ts';
-import { policyOf } from './policy.ts';
+import { AdjOut, type AdjOutEffect, type AdjOutInput } from './machine.ts';
+import { adjOutSettings, ourCapabilities, sessionFingerprint } from './open.ts';
+import { PathWatch } from './path-watch.ts';
+import type { SessionOptions, SessionStatus } from './types.ts';
+import { encodeRoutes } from './wire.ts';
 
-/** What sessions share. */
-export interface SessionContext {
-  clock: Clock;
-  log: Logger;
-  metrics: Registry;
-  dial: Dial;
-  random?: () => number;
-  /** The address of an interface in a family; undefined: it has none. */
-  addressOf?(iface: string, family: 4 | 6): string | undefined;
-  /** The interface or VRF of a network. */
-  deviceOf?(network: string): string | undefined;
-  /** This speaker died and is back while what it announced lived on (RFC 4724). */
-  restarted?(): boolean;
-  /** Absent: no BFD. */
-  bfd?: BfdManager;
-}
-
-export interface SessionOptions extends SessionContext {
-  peer: BgpPeerConfig;
-  bgp: BgpConfig;
-  routerId: string;
-  /** After anything that changes what the status says; `down` where a session ended. */
-  onChange(
-    change:
-      | { state: 'up' }
-      | { state: 'down'; facts: DownFacts }
-      | { state: 'sent' }
-      | { state: 'bfd'; from: string; to: string },
-  ): void;
-}
-
-export interface SessionStatus {
-  peer: string;
-  port: number;
-  asn: number;
-  state: string;
-  /** UTC milliseconds since when Established. */
-  established_since?: number;
-  /** Who opened the connection. */
-  dialled_by?: 'us' | 'peer';
-  local_address?: string;
-  hold_time?: number;
-  families?: string[];
-  /** Of the peer's OPEN. */
-  capabilities?: Capability[];
-  md5: boolean;
-  tcp_ao: boolean;
-  gtsm: boolean;
-  end_of_rib: string[];
-  prefixes_sent: number;
-  updates_sent: number;
-  updates_dropped: number;
-  bfd?: BfdStatus;
-  /** Configured, and in force from the next session on. */
-  pending?: string[];
-  last_down?: DownFacts & { at: number };
-}
+/** The kernel's own. */
+const KERNEL_TTL = 64;
 
 export class BgpSession {
   readonly address: string;
@@ -100,8 +39,11 @@ export class BgpSession {
   private facts: Established | undefined;
   private abort: (() => void) | undefined;
   private since: number | undefined;
-  private lastDown: (DownFacts & { at: number }) | undefined;
-  private bfd: BfdSession | undefined;
+  private lastDown: SessionStatus['last_down'];
+  private lastNotification: SessionStatus['last_notification'];
+  /** Of this process no session stood yet. */
+  private first = true;
+  private readonly path: PathWatch;
   private stopping = false;
   private onClosed: () => void = () => {};
 
@@ -116,6 +58,13 @@ export class BgpSession {
     this.up = metrics.handle('tidegate_lb_bgp_session_up', { peer: p.address });
     this.updates = metrics.handle('tidegate_lb_bgp_updates_total', { peer: p.address });
     this.up.value = 0;
+    this.path = new PathWatch({
+      manager: options.bfd,
+      device: () => this.device,
+      onState: (from, to) => options.onChange({ state: 'bfd', from, to }),
+      // The peer must not keep routes over a path that is broken.
+      onDown: () => this.active?.reset(6, 10, 'BFD session down', true),
+    });
     if (!p.passive) this.out = this.makePeer('dial');
     if (bgp.listen.length > 0) this.in = this.makePeer('passive');
   }
@@ -127,14 +76,10 @@ export class BgpSession {
 
   /** What needs no new session: what routes say, and from the next session on the hold time. */
   configure(p: BgpPeerConfig, bgp: BgpConfig): void {
-    const bfdBefore = JSON.stringify(this.p.bfd);
     if (p.password !== undefined && p.password !== this.p.password) this.rekey(p.password);
     this.p = p;
     this.bgp = bgp;
-    if (JSON.stringify(p.bfd) !== bfdBefore) {
-      this.endBfd();
-      if (this.localAddress !== undefined) this.watchPath(this.localAddress);
-    }
+    this.path.watch(p, this.localAddress);
     for (const peer of this.peers()) peer.machine.setHoldTime(p.hold_time / 1000);
     this.act({ type: 'settings', settings: adjOutSettings(p, bgp) });
   }
@@ -152,42 +97,55 @@ export class BgpSession {
     }
   }
 
-  /** All prefixes to announce. Only the difference is sent. */
-  want(prefixes: string[], grade: Grade, standby: string[] = []): void {
-    this.act({ type: 'wanted', prefixes, grade, standby });
+  /** All prefixes to announce. Only the difference is sent. `decided`: false while it is not known yet how good this node is. */
+  want(prefixes: string[], grade: Grade, standby: string[] = [], decided = true): void {
+    this.act({ type: 'wanted', prefixes, grade, standby, decided });
   }
 
   /** The peer dialled us. */
   accept(c: Connection): void {
-    // A listener has one least TTL for all of its peers: where not all have gtsm, those that have it are dialled only.
-    const unguarded = this.p.gtsm !== false && this.bgp.peers.some((x) => x.gtsm === false);
     // A running session is not given up for one that may be anybody's; a dead one ends with its hold timer.
-    if (unguarded || !this.in || this.stopping || this.active || this.in.machine.state !== 'Active') {
+    if (!this.in || this.stopping || this.active || this.in.machine.state !== 'Active') {
+      c.destroy();
+      return;
+    }
+    const problem = this.guard(c);
+    if (problem !== undefined) {
+      this.o.log.warn(
+        { peer: this.p.address, problem },
+        'a connection of the peer is refused: its TTL cannot be guarded',
+      );
       c.destroy();
       return;
     }
     this.attach(this.in, c);
   }
 
-  /** Ends the session and lets it come back: Cease with this subcode. */
-  reset(subcode: number, text: string): void {
-    this.active?.reset(6, subcode, text);
+  /** The listener sends with a TTL of 255 where one of its peers has gtsm, and may have no least one: what this peer is to have is set here. */
+  private guard(c: Connection): string | undefined {
+    const hops = this.p.gtsm === true ? 1 : this.p.gtsm;
+    if (hops !== false) return c.setHops ? c.setHops(255, 256 - hops) : 'not possible on this connection';
+    if (this.p.multihop !== undefined || this.bgp.peers.some((p) => p.gtsm !== false))
+      c.setHops?.(this.p.multihop ?? KERNEL_TTL, undefined);
+    return undefined;
   }
 
-  /** For good, with a NOTIFICATION: Cease/Administrative Shutdown with `text` (RFC 9003), or Peer De-configured. Resolves when the connection is closed. */
-  stop(text: string, deconfigured = false): Promise<void> {
+  /**
+   * For good, with a NOTIFICATION: Cease/Administrative Shutdown with `text` (RFC 9003), or the subcode that is given. What was announced is
+   * withdrawn before, and the reason goes as a Hard Reset where that is spoken: a peer with graceful restart would keep the routes else.
+   * Resolves when the connection is closed.
+   */
+  stop(text: string | undefined, subcode = 2): Promise<void> {
+    this.act({ type: 'wanted', prefixes: [], grade: 'dead', decided: true });
     this.stopping = true;
     const closed = new Promise<void>((resolve) => {
       if (this.connections.size === 0) resolve();
       else this.onClosed = resolve;
     });
-    for (const peer of this.peers()) {
-      if (deconfigured) peer.stop(undefined, 6, 3);
-      else peer.stop(text);
-    }
+    for (const peer of this.peers()) peer.stop(text, 6, subcode, true);
     this.abort?.();
     this.abort = undefined;
-    this.endBfd();
+    this.path.end();
     return closed;
   }
 
@@ -234,9 +192,19 @@ export class BgpSession {
       s.capabilities = this.facts?.received.capabilities;
       if (this.facts && this.facts.sent.holdTime !== p.hold_time / 1000) s.pending = ['hold_time'];
     }
-    if (this.bfd) s.bfd = this.bfd.status();
+    const bfd = this.path.status();
+    if (bfd) s.bfd = bfd;
+    if (p.role) s.role = p.role.name;
+    const theirs = this.facts && rolesOf(this.facts.received.capabilities).join(' and ');
+    if (theirs) s.peer_role = theirs;
     if (this.lastDown) s.last_down = this.lastDown;
+    if (this.lastNotification) s.last_notification = this.lastNotification;
     return s;
+  }
+
+  /** The interface or VRF the peer is reached over. */
+  private get device(): string | undefined {
+    return this.p.network === undefined ? undefined : this.o.deviceOf?.(this.p.network);
   }
 
   private peers(): BgpPeer[] {
@@ -253,7 +221,8 @@ export class BgpSession {
       holdTime: p.hold_time / 1000,
       connectRetry: p.connect_retry,
       random: o.random,
-      capabilities: this.capabilities(o.restarted?.() ?? false),
+      capabilities: ourCapabilities(p, bgp, false),
+      bgpRole: p.role,
       clock: o.clock,
       onConnect: () => this.dial(peer),
       onOpenConfirm: (open) => this.collide(peer, open.bgpId),
@@ -265,26 +234,6 @@ export class BgpSession {
       },
     });
     return peer;
-  }
-
-  /** `restarted`: of the first session after a restart only. */
-  private capabilities(restarted: boolean): Capability[] {
-    const { p, bgp } = this;
-    const families = p.families.map((f) => ({ afi: f === 'ipv4' ? 1 : 2, safi: 1 }));
-    const out: Capability[] = families.map((f) => ({ name: 'multiprotocol', ...f }));
-    out.push({ name: 'route-refresh' }, { name: 'enhanced-route-refresh' }, { name: 'extended-message' });
-    if (p.families.includes('ipv4') && p.address.includes(':'))
-      out.push({ name: 'extended-next-hop', entries: [{ afi: 1, safi: 1, nextHopAfi: 2 }] });
-    if (bgp.graceful_restart) {
-      out.push({
-        name: 'graceful-restart',
-        restarted,
-        notification: true,
-        time: Math.ceil(bgp.graceful_restart.restart_time / 1000),
-        families: families.map((f) => ({ ...f, forwarding: restarted })),
-      });
-    }
-    return out;
   }
 
   private dial(peer: BgpPeer): void {
@@ -308,7 +257,7 @@ export class BgpSession {
         address: p.address,
         port: p.port,
         localAddress: local,
-        device: p.network === undefined ? undefined : o.deviceOf?.(p.network),
+        device: this.device,
         ttl: hops === false ? p.multihop : 255,
         minTtl: hops === false ? undefined : 256 - hops,
         password: p.password,
@@ -334,6 +283,8 @@ export class BgpSession {
 
   private attach(peer: BgpPeer, c: Connection): void {
     this.connections.set(peer, c);
+    const restarted = this.first && (this.o.restarted?.() ?? false);
+    peer.machine.setCapabilities(ourCapabilities(this.p, this.bgp, restarted));
     c.onData = (chunk) => peer.received(c, chunk);
     c.onClose = (error) => {
       peer.closed(c, error);
@@ -364,7 +315,7 @@ export class BgpSession {
     this.facts = e;
     this.since = o.clock.wallMs();
     this.up.value = 1;
-    for (const x of this.peers()) x.machine.setCapabilities(this.capabilities(false));
+    this.first = false;
     // The other way rests while this one stands.
     if (peer === this.in && this.out) {
       this.out.stop();
@@ -373,7 +324,7 @@ export class BgpSession {
     }
     o.log.info({ peer: p.address, asn: p.asn, hold_time: e.negotiated.holdTime }, 'BGP session Established');
     o.onChange({ state: 'up' });
-    this.watchPath(this.localAddress ?? '');
+    this.path.watch(p, this.localAddress);
     const theirs = e.received.capabilities;
     const extendedNextHop =
       e.sent.capabilities.some((c) => c.name === 'extended-next-hop') &&
@@ -390,31 +341,6 @@ export class BgpSession {
     });
   }
 
-  /** RFC 5882: the path is watched from the first session on; when it breaks, the session ends at once (RFC 9384) and not with its hold timer. */
-  private watchPath(local: string): void {
-    const { bfd: manager } = this.o;
-    const config = this.p.bfd;
-    if (!config || !manager || local === '') return;
-    if (this.bfd?.peer.local === local) return;
-    this.endBfd();
-    this.bfd = manager.watch({
-      peer: this.p.address,
-      local,
-      multihop: config.multihop ?? (this.p.multihop ?? 1) > 1,
-      config,
-      onState: (to, from, admin) => {
-        this.o.onChange({ state: 'bfd', from, to });
-        // RFC 5882 section 3.2: switched off on purpose says nothing about the path.
-        if (from === 'Up' && !admin) this.reset(10, 'BFD session down');
-      },
-    });
-  }
-
-  private endBfd(): void {
-    this.bfd?.stop();
-    this.bfd = undefined;
-  }
-
   private onDown(peer: BgpPeer, facts: DownFacts): void {
     if (peer === this.out) {
       this.abort?.();
@@ -428,7 +354,13 @@ export class BgpSession {
     this.up.value = 0;
     const last = this.lastDown;
     const again = last !== undefined && !facts.established && last.reason === facts.reason && !facts.received;
-    this.lastDown = { ...facts, at: this.o.clock.wallMs() };
+    const at = this.o.clock.wallMs();
+    this.lastDown = { ...facts, at };
+    const { sent, received } = facts;
+    // Which of two connections stays is nothing to remember.
+    const said = received ?? (sent?.code === 6 && sent.subcode === 7 ? undefined : sent);
+    if (said) this.lastNotification = { ...said, from: received ? 'peer' : 'us', at };
+    this.path.sessionDown();
     this.act({ type: 'down' });
     // A peer that stays away is said once, not with each attempt.
     const say = again ? this.o.log.debug : this.o.log.warn;
@@ -452,40 +384,8 @@ export class BgpSession {
       peer.send(encodeRouteRefresh({ afi, safi, subtype: e.mark === 'begin' ? 1 : 2 }));
       return;
     }
-    this.updates.value++;
-    if (e.type === 'end-of-rib') peer.send(encodeEndOfRib(e.family));
-    else peer.send(encodeUpdate(updateParts(e), peer.sendContext));
+    const messages = e.type === 'end-of-rib' ? [encodeEndOfRib(e.family)] : encodeRoutes(e, peer.sendContext);
+    for (const m of messages) peer.send(m);
+    this.updates.value += messages.length;
   }
-}
-
-type Route = Extract<AdjOutEffect, { prefixes: string[] }>;
-
-/** IPv4 unicast goes into the fields of RFC 4271 unless its next hop is IPv6 (RFC 8950), IPv6 into the attributes of RFC 4760. */
-function updateParts(e: Route): UpdateParts {
-  const routes = nlri(e.prefixes);
-  const v4 = e.family === IPV4_UNICAST;
-  if (e.type === 'withdraw') return v4 ? { withdrawn: routes } : { mpUnreach: [{ afi: 2, safi: 1, routes }] };
-  if (v4 && !e.nextHop.includes(':')) return { announced: routes, attributes: { ...e.attributes, nextHop: e.nextHop } };
-  return { mpReach: [{ afi: v4 ? 1 : 2, safi: 1, nextHop: [e.nextHop], routes }], attributes: e.attributes };
-}
-
-function adjOutSettings(p: BgpPeerConfig, bgp: BgpConfig): AdjOutSettings {
-  const explicit = p.next_hop === 'self' ? [] : [p.next_hop].flat();
-  return {
-    policy: policyOf(p, bgp.asn, bgp.communities),
-    nextHop: { ipv4: explicit.find((a) => !a.includes(':')), ipv6: explicit.find((a) => a.includes(':')) },
-  };
-}
-
-/** What is left out is taken over by a running session. */
-export function sessionFingerprint(p: BgpPeerConfig, bgp: BgpConfig, routerId: string): string {
-  const { hold_time, next_hop, bfd, vips, nodes, communities, med, local_pref, prepend, password, ...identity } = p;
-  return JSON.stringify([
-    identity,
-    password !== undefined,
-    bgp.asn,
-    bgp.listen.length > 0,
-    bgp.graceful_restart,
-    routerId,
-  ]);
 }

@@ -21,6 +21,7 @@ import {
 } from '../../codec/bgp/index.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { capabilityCode, refusedCapabilities } from './capabilities.ts';
+import { type Role, roleCapability, roleProblem } from './role.ts';
 
 export type BgpState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established';
 export type BgpTimer = 'ConnectRetryTimer' | 'HoldTimer' | 'KeepaliveTimer' | 'IdleHoldTimer' | 'SendHoldTimer';
@@ -32,6 +33,8 @@ export interface BgpSettings {
   bgpId: string;
   /** What the peer's OPEN must say; absent: any. */
   peerAsn?: number;
+  /** What we are to the peer (RFC 9234); `strict`: it has to say what it is. */
+  bgpRole?: { name: Role; strict: boolean };
   /** What we propose, seconds: 0 (no hold timer) or 3..65535. */
   holdTime: number;
   /** Ours, without `as4`, which is added. */
@@ -47,9 +50,12 @@ export interface BgpSettings {
 export type BgpInput =
   | { event: 'ManualStart' }
   /** Ends the session for good, with a NOTIFICATION where one can be sent. Default: Cease, Administrative Shutdown. `text` is RFC 9003's. */
-  | { event: 'ManualStop'; code?: number; subcode?: number; text?: string }
-  /** Ends the session; it may come back by itself. */
-  | { event: 'AutomaticStop'; code: number; subcode: number; text?: string }
+  | { event: 'ManualStop'; code?: number; subcode?: number; text?: string; hard?: boolean }
+  /**
+   * Ends the session; it may come back by itself. `hard`: the peer must not keep our routes for a restart: where both sides have the N bit the
+   * reason goes as a Hard Reset (RFC 8538).
+   */
+  | { event: 'AutomaticStop'; code: number; subcode: number; text?: string; hard?: boolean }
   /** Our connection stands. */
   | { event: 'Tcp_CR_Acked' }
   /** A connection of the peer was accepted. */
@@ -83,6 +89,8 @@ export interface NotificationFacts {
   /** The registry's names: `Cease/Administrative Shutdown`. */
   name: string;
   text?: string;
+  /** It came as a Hard Reset (RFC 8538), which is unwrapped here. */
+  hard?: true;
 }
 
 export interface DownFacts {
@@ -159,11 +167,11 @@ export class BgpMachine {
         return;
       case 'ManualStop':
         this.started = false;
-        this.stop(now, input.code ?? 6, input.subcode ?? 2, input.text, 'stopped', out);
+        this.stop(now, { code: 6, subcode: 2, ...given(input) }, 'stopped', out);
         return;
       case 'AutomaticStop':
         if (this.state === 'Idle' || this.state === 'Active') return;
-        this.stop(now, input.code, input.subcode, input.text, input.text ?? 'stopped', out);
+        this.stop(now, input, input.text ?? 'stopped', out);
         return;
       case 'OpenCollisionDump':
         if (this.state === 'OpenSent' || this.state === 'OpenConfirm')
@@ -294,7 +302,9 @@ export class BgpMachine {
 
   private ourOpen(): OpenMessage {
     const { asn, holdTime, bgpId } = this.settings;
-    const all: Capability[] = [...this.settings.capabilities, { name: 'as4', asn }];
+    const { bgpRole } = this.settings;
+    const role = bgpRole && asn !== this.settings.peerAsn ? [roleCapability(bgpRole.name)] : [];
+    const all: Capability[] = [...this.settings.capabilities, ...role, { name: 'as4', asn }];
     const capabilities = this.refusedAll ? [] : all.filter((c) => !this.refused.has(capabilityCode(c)));
     const as4 = capabilities.some((c) => c.name === 'as4');
     return { kind: 'open', version: 4, asn: as4 || asn < 65536 ? asn : AS_TRANS, holdTime, bgpId, capabilities };
@@ -328,6 +338,8 @@ export class BgpMachine {
     // RFC 6286: not zero, and within an AS not our own.
     if (o.bgpId === '0.0.0.0' || (o.asn === s.asn && o.bgpId === s.bgpId))
       return say(3, `the peer’s BGP identifier is ${o.bgpId}`);
+    const role = s.bgpRole && roleProblem(s.bgpRole.name, s.bgpRole.strict, o.capabilities, o.asn !== s.asn);
+    if (role !== undefined) return say(11, role);
     if (o.unknownParameters) return say(4, 'unknown optional parameter');
     if (o.holdTime === 1 || o.holdTime === 2) return say(6, `hold time ${o.holdTime}`);
     return undefined;
@@ -368,19 +380,13 @@ export class BgpMachine {
       if (codes.length === 0) this.refusedAll = true;
       else for (const c of codes) this.refused.add(c);
     }
-    this.fail(now, out, 'notification received', undefined, facts(n.code, n.subcode, n.text));
+    const received = n.wrapped ? facts(n.wrapped, true) : facts(n, false);
+    this.fail(now, out, 'notification received', undefined, received);
   }
 
-  private stop(
-    now: number,
-    code: number,
-    subcode: number,
-    text: string | undefined,
-    reason: string,
-    out: BgpEffect[],
-  ): void {
+  private stop(now: number, notify: Notify, reason: string, out: BgpEffect[]): void {
     const mayTell = this.state === 'OpenSent' || this.state === 'OpenConfirm' || this.state === 'Established';
-    if (mayTell) this.fail(now, out, reason, { code, subcode, text });
+    if (mayTell) this.fail(now, out, reason, notify);
     else if (this.state === 'Connect') this.fail(now, out, reason);
     if (!this.started) {
       this.clear('IdleHoldTimer', out);
@@ -392,15 +398,19 @@ export class BgpMachine {
     now: number,
     out: BgpEffect[],
     reason: string,
-    notify?: { code: number; subcode: number; text?: string },
+    notify?: Notify,
     received?: NotificationFacts,
     close = true,
     data = '',
   ): void {
     const established = this.state === 'Established';
+    const hard = notify?.hard === true && established && this.hardResets;
     if (notify) {
-      const message: NotificationMessage = { kind: 'notification', code: notify.code, subcode: notify.subcode, data };
-      if (notify.text !== undefined) message.text = notify.text;
+      const { code, subcode, text } = notify;
+      const said = { code, subcode, data, ...(text !== undefined && { text }) };
+      const message: NotificationMessage = hard
+        ? { kind: 'notification', code: 6, subcode: 9, data: '', wrapped: said }
+        : { kind: 'notification', ...said };
       out.push({ type: 'send', message });
     }
     if (close) out.push({ type: 'close' });
@@ -409,7 +419,7 @@ export class BgpMachine {
     this.clear('KeepaliveTimer', out);
     this.clear('SendHoldTimer', out);
     const down: Extract<BgpEffect, { type: 'down' }> = { type: 'down', reason, established };
-    if (notify) down.sent = facts(notify.code, notify.subcode, notify.text);
+    if (notify) down.sent = facts(notify, hard);
     if (received) down.received = received;
     if (established) {
       // A session that stood for a while earns a quick retry, and the next OPEN offers everything again.
@@ -424,6 +434,13 @@ export class BgpMachine {
       if (this.started) this.arm('IdleHoldTimer', Math.round(this.backoff.next()), out);
     }
     out.push(down);
+  }
+
+  /** RFC 8538 section 2: both sides have the N bit. */
+  private get hardResets(): boolean {
+    const n = (o: OpenMessage | undefined) =>
+      o?.capabilities.some((c) => c.name === 'graceful-restart' && c.notification) === true;
+    return n(this.sentOpen) && n(this.receivedOpen);
   }
 
   // --- timers ---
@@ -448,8 +465,20 @@ export class BgpMachine {
   }
 }
 
-function facts(code: number, subcode: number, text: string | undefined): NotificationFacts {
+interface Notify {
+  code: number;
+  subcode: number;
+  text?: string;
+  hard?: boolean;
+}
+
+/** What is given of it. */
+function given({ code, subcode, text, hard }: Partial<Notify>): Partial<Notify> {
+  return { ...(code !== undefined && { code }), ...(subcode !== undefined && { subcode }), text, hard };
+}
+
+function facts({ code, subcode, text }: Notify, hard: boolean): NotificationFacts {
   const sub = notificationSubcodeName(code, subcode);
   const name = sub === undefined ? notificationCodeName(code) : `${notificationCodeName(code)}/${sub}`;
-  return text === undefined ? { code, subcode, name } : { code, subcode, name, text };
+  return { code, subcode, name, ...(text !== undefined && { text }), ...(hard && { hard }) };
 }

@@ -102,9 +102,9 @@ export class BgpPeer {
     this.input({ event: 'ManualStart' });
   }
 
-  /** For good. Default: Cease, Administrative Shutdown, with `text` (RFC 9003). */
-  stop(text?: string, code = 6, subcode = 2): void {
-    this.input({ event: 'ManualStop', code, subcode, text });
+  /** For good. Default: Cease, Administrative Shutdown, with `text` (RFC 9003). `hard`: the peer must not keep our routes (RFC 8538). */
+  stop(text?: string, code = 6, subcode = 2, hard = false): void {
+    this.input({ event: 'ManualStop', code, subcode, text, hard });
   }
 
   /** The other connection of a collision won (RFC 4271 section 6.8): Cease, Connection Collision Resolution. */
@@ -113,8 +113,8 @@ export class BgpPeer {
   }
 
   /** Ends this session; another may follow. */
-  reset(code: number, subcode: number, text?: string): void {
-    this.input({ event: 'AutomaticStop', code, subcode, text });
+  reset(code: number, subcode: number, text?: string, hard = false): void {
+    this.input({ event: 'AutomaticStop', code, subcode, text, hard });
   }
 
   /** Our connection stands, or one was accepted. */

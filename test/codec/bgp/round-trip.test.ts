@@ -55,6 +55,22 @@ describe('what is encoded is decoded unchanged', () => {
     }
   });
 
+  it('a Hard Reset carries its reason (RFC 8538)', () => {
+    const reason = { code: 6, subcode: 2, data: '', text: 'bye' };
+    const message = decodeBgp(encodeNotification({ code: 6, subcode: 9, wrapped: reason }), INITIAL_CONTEXT);
+    expect(message).toEqual({
+      kind: 'notification',
+      code: 6,
+      subcode: 9,
+      data: '060203627965',
+      wrapped: { code: 6, subcode: 2, data: '03627965', text: 'bye' },
+    });
+    // What was received goes out as it came.
+    expect(decodeBgp(encodeNotification(message as never), INITIAL_CONTEXT)).toEqual(message);
+    const bare = { kind: 'notification', code: 6, subcode: 9, data: '06' };
+    expect(decodeBgp(encodeNotification({ code: 6, subcode: 9, data: '06' }), INITIAL_CONTEXT)).toEqual(bare);
+  });
+
   it('a Shutdown Communication is cut between characters', () => {
     const message = decodeBgp(encodeNotification({ code: 6, subcode: 4, text: '☃'.repeat(100) }), INITIAL_CONTEXT);
     expect(message).toMatchObject({ kind: 'notification', text: '☃'.repeat(85) });
