@@ -8,11 +8,10 @@ import { formatEndpoint } from '../core/ip.ts';
 import { rfc3339Millis } from '../core/time.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { checkExporters } from '../export/check.ts';
-import { backEndKind } from '../lb/announcer.ts';
 import { builtinNaming } from '../mib/builtin.ts';
 import { decodeTable } from '../mib/table.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
-import { createDial, tcpAoProblem } from '../net/tcp.ts';
+import { checkPeers, checkVips, thisHost } from './check-vip.ts';
 import { planListens } from './listens.ts';
 import { formatMibProblem } from './mibs.ts';
 import { lookUpUser } from './privileges.ts';
@@ -26,10 +25,17 @@ export interface CheckFinding {
 }
 
 export async function checkHost(config: Config, devices: number, connect: boolean): Promise<CheckFinding[]> {
-  const out: CheckFinding[] = [...machine(config), ...access(config, devices), ...meaning(config), spool(config)];
+  const host = thisHost(loadNative(), nativeProblem());
+  const out: CheckFinding[] = [
+    ...machine(config),
+    ...checkVips(config, host),
+    ...access(config, devices),
+    ...meaning(config),
+    spool(config),
+  ];
   if (connect) {
     out.push(...(await sockets(config)));
-    out.push(...(await peers(config)));
+    out.push(...(await checkPeers(config)));
     out.push(...(await checkExporters(config.export, config.networks)));
   }
   return out;
@@ -52,12 +58,6 @@ function machine(config: Config): CheckFinding[] {
         what: `${formatEndpoint(l.spec.address, l.spec.port)} is below 1024 and this is not root`,
         fix: 'start as root, or set net.ipv4.ip_unprivileged_port_start',
       });
-    if (config.lb.vips.length > 0)
-      out.push({
-        severity: 'note',
-        what: `not root: the VIP cannot be put on ${config.lb.interface} without CAP_NET_ADMIN`,
-        fix: 'give the speaker CAP_NET_ADMIN, or put the address there yourself',
-      });
   } else if (!lookUpUser(config.user)) {
     out.push({
       severity: 'note',
@@ -65,28 +65,6 @@ function machine(config: Config): CheckFinding[] {
       fix: `useradd --system ${config.user}, or set user:`,
     });
   }
-  const { lb } = config;
-  const alone = lb.vips.filter((v) => backEndKind(lb, v.name) === 'bgp').map((v) => v.name);
-  if (alone.length > 0 && (lb.bgp?.peers.length ?? 0) === 0)
-    out.push({
-      severity: 'problem',
-      what: `nobody would learn of the VIPs ${alone.join(', ')}: lb.bgp has no peer, and neither lb.vrrp nor lb.l2 has them`,
-      fix: 'configure lb.bgp: {asn, peers: [{address, asn}]}, or where no router speaks BGP lb.vrrp or lb.l2',
-    });
-  if (alone.length < lb.vips.length && nativeProblem() !== undefined)
-    out.push({
-      severity: 'problem',
-      what: `VRRP and layer 2 need the native add-on: ${nativeProblem()}`,
-      fix: 'install a C compiler and run: npm rebuild',
-    });
-  const keyed = lb.bgp?.peers.filter((p) => p.tcp_ao !== undefined).map((p) => p.address) ?? [];
-  const problem = keyed.length === 0 ? undefined : tcpAoProblem(loadNative());
-  if (problem !== undefined)
-    out.push({
-      severity: 'problem',
-      what: `lb.bgp.peers ${keyed.join(', ')}: ${problem}`,
-      fix: 'a kernel with CONFIG_TCP_AO, or `password` (TCP-MD5) on both ends',
-    });
   return out;
 }
 
@@ -196,30 +174,4 @@ async function sockets(config: Config): Promise<CheckFinding[]> {
     severity: 'ok',
     what: `${l.collector} can listen on ${formatEndpoint(l.spec.address, l.spec.port)}`,
   }));
-}
-
-async function peers(config: Config): Promise<CheckFinding[]> {
-  const dial = createDial({ native: loadNative() });
-  return Promise.all(
-    (config.lb.bgp?.peers ?? []).map(
-      (p) =>
-        new Promise<CheckFinding>((done) => {
-          const where = formatEndpoint(p.address, p.port);
-          dial(
-            { address: p.address, port: p.port, localAddress: p.local_address, ttl: p.multihop, timeoutMs: 3000 },
-            (r) => {
-              if (r.ok) {
-                r.connection.destroy();
-                done({ severity: 'ok', what: `BGP peer ${where} accepts connections` });
-              } else
-                done({
-                  severity: 'problem',
-                  what: `BGP peer ${where}: ${r.error}`,
-                  fix: 'is BGP enabled there for this node’s address, and is TCP 179 open between?',
-                });
-            },
-          );
-        }),
-    ),
-  );
 }

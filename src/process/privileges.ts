@@ -45,7 +45,7 @@ export function chownTree(path: string, who: Identity): void {
 }
 
 /** Numbers of capabilities (linux/capability.h). */
-const CAP = {
+export const CAP = {
   CHOWN: 0,
   DAC_OVERRIDE: 1,
   FOWNER: 3,
@@ -59,7 +59,7 @@ const CAP = {
   SYS_NICE: 23,
 } as const;
 
-type Capability = keyof typeof CAP;
+export type Capability = keyof typeof CAP;
 
 const KEEP: Record<'supervisor' | 'speaker', readonly Capability[]> = {
   // Sockets and addresses; children that become somebody else, what belongs to them, and their end; what the speaker needs, to hand it on.

@@ -24,7 +24,7 @@ export function bgpEdges(
 }
 
 /** The first address of an interface in a family that is good beyond its link. */
-function interfaceAddress(iface: string, family: 4 | 6): string | undefined {
+export function interfaceAddress(iface: string, family: 4 | 6): string | undefined {
   const all = networkInterfaces()[iface] ?? [];
   return all.find((a) => a.family === `IPv${family}` && !/^fe[89ab]/i.test(a.address))?.address;
 }

@@ -1,5 +1,6 @@
 /** What our OPEN says to a peer, and which of its settings a running session takes over. Pure. */
 import type { Capability } from '../../codec/bgp/index.ts';
+import type { DialOptions } from '../../net/types.ts';
 import type { BgpConfig, BgpPeerConfig } from './config.ts';
 import type { AdjOutSettings } from './machine.ts';
 import { policyOf } from './policy.ts';
@@ -21,6 +22,22 @@ export function ourCapabilities(p: BgpPeerConfig, bgp: BgpConfig, restarted: boo
     });
   }
   return out;
+}
+
+/** How the peer is dialled. `local`: our address, `device`: of its network; absent: the kernel's choice. */
+export function dialOptions(p: BgpPeerConfig, local: string | undefined, device: string | undefined): DialOptions {
+  const hops = p.gtsm === true ? 1 : p.gtsm;
+  return {
+    address: p.address,
+    port: p.port,
+    localAddress: local,
+    device,
+    ttl: hops === false ? p.multihop : 255,
+    minTtl: hops === false ? undefined : 256 - hops,
+    password: p.password,
+    ao: p.tcp_ao,
+    timeoutMs: p.connect_retry,
+  };
 }
 
 export function adjOutSettings(p: BgpPeerConfig, bgp: BgpConfig): AdjOutSettings {

@@ -12,7 +12,7 @@ import type { Handle } from '../../telemetry/registry.ts';
 import type { Grade } from '../grade.ts';
 import type { BgpConfig, BgpPeerConfig } from './config.ts';
 import { AdjOut, type AdjOutEffect, type AdjOutInput } from './machine.ts';
-import { adjOutSettings, ourCapabilities, sessionFingerprint } from './open.ts';
+import { adjOutSettings, dialOptions, ourCapabilities, sessionFingerprint } from './open.ts';
 import { PathWatch } from './path-watch.ts';
 import type { SessionOptions, SessionStatus } from './types.ts';
 import { encodeRoutes } from './wire.ts';
@@ -251,30 +251,16 @@ export class BgpSession {
         return;
       }
     }
-    const hops = p.gtsm === true ? 1 : p.gtsm;
-    const cancel = o.dial(
-      {
-        address: p.address,
-        port: p.port,
-        localAddress: local,
-        device: this.device,
-        ttl: hops === false ? p.multihop : 255,
-        minTtl: hops === false ? undefined : 256 - hops,
-        password: p.password,
-        ao: p.tcp_ao,
-        timeoutMs: p.connect_retry,
-      },
-      (result) => {
-        if (!current) {
-          if (result.ok) result.connection.destroy();
-          return;
-        }
-        current = false;
-        this.abort = undefined;
-        if (result.ok) this.attach(peer, result.connection);
-        else peer.closed(undefined, result.error);
-      },
-    );
+    const cancel = o.dial(dialOptions(p, local, this.device), (result) => {
+      if (!current) {
+        if (result.ok) result.connection.destroy();
+        return;
+      }
+      current = false;
+      this.abort = undefined;
+      if (result.ok) this.attach(peer, result.connection);
+      else peer.closed(undefined, result.error);
+    });
     this.abort = () => {
       current = false;
       cancel();
