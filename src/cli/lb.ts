@@ -1,7 +1,9 @@
 import { Command } from 'commander';
+import { systemClock } from '../core/clock.ts';
+import type { LbView } from '../process/explain-vip.ts';
 import { type CliContext, type CommonOptions, callInstance, print } from './context.ts';
+import { lbText } from './lb-text.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
-import { lbText } from './status.ts';
 
 export function lbVerb(ctx: CliContext): Command {
   const lb = new Command('lb').description('the announcement of the VIPs by this node');
@@ -10,7 +12,7 @@ export function lbVerb(ctx: CliContext): Command {
   common(lb.command('status').description('grade, reasons, peers, and what each peer was really sent')).action(
     async (o: CommonOptions) => {
       const value = await callInstance(ctx, o, 'GET', '/api/v1/lb');
-      print(ctx, o, value, () => lbText(value as Record<string, unknown>));
+      print(ctx, o, value, () => lbText(value as LbView, systemClock.wallMs()));
     },
   );
   for (const verb of ['drain', 'undrain'] as const) {

@@ -1,11 +1,14 @@
 import { Command } from 'commander';
+import { systemClock } from '../core/clock.ts';
 import { formatSize } from '../core/units.ts';
+import type { LbView } from '../process/explain-vip.ts';
 import { type FunnelRow, funnelText } from '../process/funnel.ts';
 import type { WorkerStatus } from '../process/messages.ts';
 import type { MibStatus } from '../process/mibs.ts';
 import type { UserKeysStatus } from '../process/user-keys.ts';
 import type { HistogramSummary } from '../telemetry/quantiles.ts';
 import { type CliContext, type CommonOptions, callInstance, print } from './context.ts';
+import { lbText } from './lb-text.ts';
 import { configOption, dataDirOption, outputOption } from './options.ts';
 import { collectorLines } from './status-collectors.ts';
 
@@ -17,7 +20,7 @@ export function statusVerb(ctx: CliContext): Command {
     .addOption(outputOption())
     .action(async (o: CommonOptions) => {
       const value = (await callInstance(ctx, o, 'GET', '/api/v1/status')) as StatusView;
-      print(ctx, o, value, () => statusText(value));
+      print(ctx, o, value, () => statusText(value, systemClock.wallMs()));
     });
 }
 
@@ -34,13 +37,13 @@ interface StatusView {
   silent: string[];
   mibs?: MibStatus;
   user_keys?: UserKeysStatus;
-  lb: Record<string, unknown>;
+  lb: LbView;
   funnel?: FunnelRow[];
   inform_ack?: HistogramSummary[];
   counters: Record<string, number>;
 }
 
-function statusText(s: StatusView): string {
+function statusText(s: StatusView, nowMs: number): string {
   const lines = [
     `tidegate ${s.version}  node ${s.node}  site ${s.site}  pid ${s.pid}`,
     `data_dir ${s.data_dir}`,
@@ -92,29 +95,7 @@ function statusText(s: StatusView): string {
         `  ${a.labels.listener} ${a.labels.stage.padEnd(8)} ${a.count} answered, p50 ${(a.p50 * 1000).toFixed(1)} ms, p99 ${(a.p99 * 1000).toFixed(1)} ms`,
       );
   }
-  lines.push('', lbText(s.lb), '', 'COUNTERS');
+  lines.push('', lbText(s.lb, nowMs), '', 'COUNTERS');
   for (const [name, value] of Object.entries(s.counters)) if (value) lines.push(`  ${name.padEnd(70)} ${value}`);
   return lines.join('\n');
-}
-
-/** The announcement for people. */
-export function lbText(lb: Record<string, unknown>): string {
-  const decision = lb.decision as { grade: string; reasons: string[] };
-  const lines = [
-    `VIP  grade ${decision.grade}${decision.reasons.length ? `: ${decision.reasons.join('; ')}` : ''}${lb.draining ? '  (draining)' : ''}`,
-  ];
-  for (const v of (lb.vips as Record<string, unknown>[] | undefined) ?? [])
-    lines.push(
-      `  ${String(v.name).padEnd(12)} ${(v.addresses as string[] | undefined)?.join(', ') ?? ''}  ${JSON.stringify(without(v, ['name', 'addresses']))}`,
-    );
-  for (const p of (lb.peers as Record<string, unknown>[] | undefined) ?? [])
-    lines.push(
-      `  peer ${String(p.address ?? p.peer).padEnd(16)} ${p.state}  ${JSON.stringify(without(p, ['address', 'peer', 'state']))}`,
-    );
-  if (Array.isArray(lb.silent)) lines.push('  the speaker does not answer');
-  return lines.join('\n');
-}
-
-function without(o: Record<string, unknown>, keys: string[]): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(o).filter(([k]) => !keys.includes(k)));
 }

@@ -44,6 +44,8 @@ export interface Member {
   /** It says that it hears us. */
   hearsUs: boolean;
   claims: Claim[];
+  /** It reads what we say of VIPs. */
+  facts?: boolean;
   /** Monotonic milliseconds of ours; undefined: never. */
   heardAt?: number;
   /** Its clock minus ours, milliseconds, with the time on the way. */
@@ -268,7 +270,7 @@ export class ClusterMachine {
     if (p.sequence !== m.sequence || restarted) p.partial = undefined;
     Object.assign(p, { node: m.node, boot: m.boot, sequence: m.sequence, heardAt: now, seen: true });
     Object.assign(p, { offset, offsetAt: now });
-    Object.assign(p, { grade: m.grade, weight: m.weight, fit: m.fit, hearsUs });
+    Object.assign(p, { grade: m.grade, weight: m.weight, fit: m.fit, hearsUs, facts: m.facts });
     const claimsChanged = this.assemble(p, m);
     if (m.leaving) {
       p.claims = [];

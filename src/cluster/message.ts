@@ -3,7 +3,7 @@
  *
  *   0  magic    4  "TGHB"
  *   4  version  1  1
- *   5  flags    1  bit 0: can hold layer-2 addresses; bit 1: leaving, the last one of this sender; others 0
+ *   5  flags    1  bit 0: can hold layer-2 addresses; bit 1: leaving, the last one of this sender; bit 2: reads facts.ts; others 0, and not looked at
  *   6  grade    1  0 dead, 1 degraded, 2 full
  *   7  part     1  0 … parts−1
  *   8  parts    1  1 … 255: how many datagrams make this heartbeat
@@ -39,7 +39,6 @@ export const MAX_HEARD = 64;
 
 const MAGIC = 0x54474842;
 const MAC_BYTES = 32;
-const FIXED = 36;
 const GRADES = ['dead', 'degraded', 'full'] as const;
 const STATES = ['owner', 'releasing', 'taking'] as const;
 
@@ -65,6 +64,8 @@ export interface Heartbeat {
   /** Can hold layer-2 addresses: an interface for them is up. */
   fit: boolean;
   leaving: boolean;
+  /** It reads what members say of VIPs (facts.ts). */
+  facts?: boolean;
   boot: number;
   sequence: number;
   time: number;
@@ -107,7 +108,7 @@ export function encodeHeartbeat(h: Heartbeat, secret: string): Buffer[] {
 
 function encodeHead(h: Heartbeat): Buffer {
   const w = new Writer(256).u32(MAGIC).u8(VERSION);
-  w.u8((h.fit ? 1 : 0) | (h.leaving ? 2 : 0)).u8(GRADES.indexOf(h.grade));
+  w.u8((h.fit ? 1 : 0) | (h.leaving ? 2 : 0) | (h.facts ? 4 : 0)).u8(GRADES.indexOf(h.grade));
   w.u8(0).u8(1).u8(0).u16(h.weight);
   w.u64(BigInt(h.boot)).u64(BigInt(h.sequence)).u64(BigInt(h.time));
   for (const text of [h.site, h.node]) {
@@ -128,13 +129,13 @@ function encodeClaim(c: Claim): Buffer {
   return w.u64(BigInt(c.to ?? 0)).done();
 }
 
-function sign(bytes: Uint8Array, secret: string): Buffer {
+export function sign(bytes: Uint8Array, secret: string): Buffer {
   return createHmac('sha256', secret).update(bytes).digest();
 }
 
 /** True for bytes that end with their HMAC under one of `secrets`. */
 export function authentic(bytes: Buffer, secrets: readonly string[]): boolean {
-  if (bytes.length < FIXED + MAC_BYTES) return false;
+  if (bytes.length <= MAC_BYTES) return false;
   const end = bytes.length - MAC_BYTES;
   const mac = bytes.subarray(end);
   let good = false;
@@ -197,7 +198,8 @@ export function decodeHeartbeat(bytes: Buffer): HeartbeatPart | DecodeError {
   if (r.left > 0) return bad('trailing', 'claims');
   const fit = (flags & 1) !== 0;
   const leaving = (flags & 2) !== 0;
-  return { site, node, grade, weight, fit, leaving, boot, sequence, time, heard, claims, part, parts };
+  const facts = (flags & 4) !== 0 && { facts: true };
+  return { site, node, grade, weight, fit, leaving, ...facts, boot, sequence, time, heard, claims, part, parts };
 }
 
 function readClaim(r: Reader): Claim | undefined {

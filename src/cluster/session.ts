@@ -1,10 +1,12 @@
 /** The UDP heartbeat: drives the machine with a socket, time and the secret. What it refuses is counted, and said once a minute for each sender and reason. */
+import type { Buffer } from 'node:buffer';
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import { formatEndpoint, parseEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { ControlNet, ControlPacket, ControlSocket } from '../net/control-types.ts';
 import type { Registry } from '../telemetry/registry.ts';
 import { CLUSTER_PORT, type ClusterConfig } from './config.ts';
+import { encodeFacts, isFacts, openFacts, type VipFact } from './facts.ts';
 import { type ClusterEffect, type ClusterInput, ClusterMachine, type Member, type MemberState } from './machine.ts';
 import { clockSkew, type Membership, type Say, type Self } from './members.ts';
 import { encodeHeartbeat, openHeartbeat } from './message.ts';
@@ -43,10 +45,15 @@ export interface ClusterStatus {
     silent_ms?: number;
     clock_offset_ms?: number;
     claims: number;
+    /** What it says of its VIPs; `last_packet`: UTC milliseconds by our clock. Absent: nothing was heard lately. */
+    vips?: { address: string; state: VipFact['state']; last_packet?: number }[];
   }[];
 }
 
 const REOPEN_MS = 1000;
+/** How often the members are told of our VIPs, and how long what they say of theirs counts. */
+export const FACTS_MS = 5000;
+const FACTS_AGE_MS = 3 * FACTS_MS;
 /** A smaller change of the clocks' difference is not told. */
 const CLOCK_STEP_MS = 1000;
 const SAY_AGAIN_MS = 60_000;
@@ -55,6 +62,13 @@ const MAX_SAID = 1000;
 /** Refusals that the operator of the cluster has to look at. */
 const ALARMS = new Set(['newer-version', 'own-name', 'duplicate-name', 'wrong-name', 'time-window', 'other-site']);
 
+/** What a member last said of its VIPs, by address. Monotonic milliseconds of ours. */
+interface Told {
+  boot: number;
+  sequence: number;
+  vips: Map<string, { fact: VipFact; at: number }>;
+}
+
 export class ClusterSession implements Membership {
   readonly self: Self;
   private readonly o: ClusterSessionOptions;
@@ -62,6 +76,9 @@ export class ClusterSession implements Membership {
   private readonly machine: ClusterMachine;
   private readonly listeners = new Set<() => void>();
   private readonly said = new Map<string, number>();
+  /** By address of the member. */
+  private readonly told = new Map<string, Told>();
+  private factsSent = 0;
   private saying: Say = { grade: 'dead', fit: false, claims: [] };
   private socket: ControlSocket | undefined;
   private error: string | undefined;
@@ -136,8 +153,34 @@ export class ClusterSession implements Membership {
         silent_ms: m.heardAt === undefined ? undefined : Math.round(now - m.heardAt),
         clock_offset_ms: m.offset,
         claims: m.claims.length,
+        vips: this.toldBy(m),
       })),
     };
+  }
+
+  private toldBy(m: Member): ClusterStatus['members'][number]['vips'] {
+    const told = this.told.get(m.address);
+    if (!told || told.boot !== m.boot || m.state === 'dead') return undefined;
+    const { clock } = this.o;
+    const now = clock.nowMs();
+    const wall = clock.wallMs();
+    return [...told.vips.values()]
+      .filter(({ at }) => now - at <= FACTS_AGE_MS)
+      .map(({ fact: { address, state, seconds }, at }) => ({
+        ...{ address, state },
+        ...(seconds !== undefined && { last_packet: wall - seconds * 1000 - Math.round(now - at) }),
+      }));
+  }
+
+  /** Tells the members that read it what is true of our VIPs; to be called each FACTS_MS. */
+  sayVips(vips: readonly VipFact[]): void {
+    const to = this.machine.members.filter((m) => m.state !== 'dead' && m.facts).map((m) => m.address);
+    if (this.stopped || to.length === 0) return;
+    const secret = this.config.secret?.[0] ?? '';
+    this.sendAll(
+      encodeFacts(this.self.boot, () => ++this.factsSent, vips, secret),
+      to,
+    );
   }
 
   /** Tells the members that we leave, so that they need not wait. */
@@ -188,9 +231,31 @@ export class ClusterSession implements Membership {
   private onPacket(p: ControlPacket): void {
     if (this.stopped) return;
     const from = formatEndpoint(p.source, p.sourcePort);
+    if (isFacts(p.data)) {
+      this.onFacts(from, p.data);
+      return;
+    }
     const message = openHeartbeat(p.data, this.config.secret ?? []);
     if ('ok' in message) this.refused(from, message.code, message.reason);
     else this.handle({ type: 'message', from, wall: this.o.clock.wallMs(), message });
+  }
+
+  /** Of a member that is heard, of this run of it, and not said before; anything else is no news. */
+  private onFacts(from: string, data: Buffer): void {
+    const m = openFacts(data, this.config.secret ?? []);
+    if ('ok' in m) {
+      this.refused(from, m.code, m.reason);
+      return;
+    }
+    const member = this.machine.members.find((x) => x.address === from);
+    if (!member || member.state === 'dead' || member.boot !== m.boot) return;
+    let told = this.told.get(from);
+    if (told?.boot !== m.boot) this.told.set(from, (told = { boot: m.boot, sequence: 0, vips: new Map() }));
+    if (m.sequence <= told.sequence) return;
+    told.sequence = m.sequence;
+    const at = this.o.clock.nowMs();
+    for (const [address, v] of told.vips) if (at - v.at > FACTS_AGE_MS) told.vips.delete(address);
+    for (const fact of m.vips) told.vips.set(fact.address, { fact, at });
   }
 
   private handle(input: ClusterInput): void {
@@ -245,14 +310,17 @@ export class ClusterSession implements Membership {
   }
 
   private send(e: Extract<ClusterEffect, { type: 'send' }>): void {
-    const { socket } = this;
-    if (!socket || e.to.length === 0) return;
+    if (e.to.length === 0) return;
     const time = this.o.clock.wallMs();
-    for (const bytes of encodeHeartbeat({ ...e.heartbeat, time }, this.config.secret?.[0] ?? ''))
-      for (const to of e.to) {
+    this.sendAll(encodeHeartbeat({ ...e.heartbeat, time, facts: true }, this.config.secret?.[0] ?? ''), e.to);
+  }
+
+  private sendAll(datagrams: readonly Buffer[], members: readonly string[]): void {
+    for (const bytes of datagrams)
+      for (const to of members) {
         const { address, port } = parseEndpoint(to)!;
         // What the system objects to shows as silence at the other end.
-        socket.send(bytes, address, port);
+        this.socket?.send(bytes, address, port);
       }
   }
 

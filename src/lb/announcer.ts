@@ -11,7 +11,9 @@ import { BgpBackEnd, type BgpBackEndOptions } from './bgp/back-end.ts';
 import type { SessionStatus } from './bgp/types.ts';
 import type { LbConfig, LbVip } from './config.ts';
 import type { Grade } from './grade.ts';
+import type { L2Status } from './l2/types.ts';
 import { deriveRouterId } from './router-id.ts';
+import type { VrrpStatus } from './vrrp/session.ts';
 
 export type VipState = 'announced' | 'degraded' | 'withdrawn';
 
@@ -57,6 +59,10 @@ export interface VipStatus {
   /** This node draws its packets: a peer was sent it, VRRP is active, the layer-2 lease is ours. */
   announced: boolean;
   obstacle?: string;
+  /** Who has it, where that is another node as it should be. */
+  holder?: string;
+  /** Somebody else on the LAN says that the address is at this MAC address. */
+  duplicate?: VipFacts['duplicate'];
   /** BGP: what each peer has of it. */
   peers: PeerFacts[];
 }
@@ -66,8 +72,10 @@ export interface AnnouncerStatus {
   vips: VipStatus[];
   /** BGP sessions. */
   peers: SessionStatus[];
-  vrrp?: object;
-  l2?: object;
+  /** Addresses of lb.bgp.listen that are not open, and why. */
+  listen_problems?: string[];
+  vrrp?: VrrpStatus;
+  l2?: L2Status;
 }
 
 export class Announcer {
@@ -170,12 +178,17 @@ export class Announcer {
           last_packet: lastPacket.get(address.split('/')[0]),
           announced: facts.announced,
           obstacle: this.o.held?.(address) ?? facts.obstacle,
+          holder: facts.holder,
+          duplicate: facts.duplicate,
           peers: facts.peers ?? [],
         });
       }
     }
     const out: AnnouncerStatus = { ...this.bgp.status(), vips };
-    for (const b of this.backEnds) if (b.kind !== 'bgp') out[b.kind] = b.status();
+    for (const b of this.backEnds) {
+      if (b.kind === 'vrrp') out.vrrp = b.status() as VrrpStatus;
+      else if (b.kind === 'l2') out.l2 = b.status() as L2Status;
+    }
     return out;
   }
 
@@ -267,6 +280,17 @@ export class Announcer {
     if (print === this.needed) return;
     this.needed = print;
     void this.vipAddresses.want(needed);
+  }
+
+  /** What is last known to be announced of each configured address, without a length. */
+  states(): { vip: string; address: string; state: VipState }[] {
+    return this.config.vips.flatMap((v) =>
+      v.addresses.map((a) => ({
+        vip: v.name,
+        address: a.split('/')[0],
+        state: this.said.get(a)?.state ?? 'withdrawn',
+      })),
+    );
   }
 
   /** Compares what is announced with what was: the metric and the events of VIPs. */

@@ -46,6 +46,10 @@ export interface VipFacts {
   announced: boolean;
   /** Why it is not, or not as well as wanted, in words for an operator. */
   obstacle?: string;
+  /** Who has it, where that is another node as it should be. */
+  holder?: string;
+  /** Somebody else on the LAN says that the address is at this MAC address. */
+  duplicate?: { mac: string; node?: string; ago_ms: number };
   /** BGP: what each peer has of it. */
   peers?: PeerFacts[];
 }

@@ -21,7 +21,12 @@ export class CounterStore {
   update(process: string, samples: readonly Sample[]): void {
     let known = this.live.get(process);
     if (known === undefined) this.live.set(process, (known = new Map()));
-    for (const s of samples) known.set(`${s[0]}{${s[1]}}`, s);
+    for (const s of samples) {
+      const key = `${s[0]}{${s[1]}}`;
+      // NaN is null once it was JSON.
+      if (Number.isFinite(s[2])) known.set(key, s);
+      else known.delete(key);
+    }
   }
 
   /** The process is gone: its counters stay, its gauges go. */

@@ -1,6 +1,9 @@
 /** What stands between the VIPs and this node, from what the speaker says and what the kernel is set to. */
 import { networkInterfaces } from 'node:os';
+import { formatDuration } from '../core/units.ts';
 import type { LbConfig } from '../lb/config.ts';
+import { explainPeers } from './explain-bgp.ts';
+import { ADD_ON } from './fixes.ts';
 import type { SpeakerStatus } from './speaker.ts';
 
 export interface VipFinding {
@@ -48,8 +51,9 @@ export function explainVips(lb: LbConfig, view: LbView, kernel: KernelFacts, now
   return [
     ...grade(view),
     ...drain(view),
-    ...sessions(lb, view),
+    ...explainPeers(lb, view),
     ...addresses(view, nowMs),
+    ...vrrp(view),
     ...settings(lb, view, kernel),
   ];
 }
@@ -87,72 +91,8 @@ function drain({ drain: d }: LbView): VipFinding[] {
   return out;
 }
 
-function sessions(lb: LbConfig, view: LbView): VipFinding[] {
-  const out: VipFinding[] = [];
-  for (const p of view.peers ?? []) {
-    if (p.state === 'Established') continue;
-    const configured = lb.bgp?.peers.find((c) => c.address === p.peer) as Record<string, unknown> | undefined;
-    const { words, fix } = whyDown(p.last_down, configured?.password !== undefined);
-    out.push({
-      at: 'vip',
-      severity: 'problem',
-      cause: `the BGP session to ${p.peer} is ${p.state}, not Established${words === '' ? '' : `: ${words}`}; that router has no route to this node`,
-      fix: `${fix}; \`tidegate lb status\` follows it`,
-    });
-  }
-  return out;
-}
-
-type Down = NonNullable<SpeakerStatus['peers'][number]['last_down']>;
-
-/** The peer's own words where it said any, and what they ask for. */
-function whyDown(down: Down | undefined, password: boolean): { words: string; fix: string } {
-  const usual = 'compare AS numbers, addresses, multihop and filters (TCP 179) on both ends';
-  if (!down) return { words: '', fix: usual };
-  const said = down.received ?? down.sent;
-  const words = [down.reason, said && `${down.received ? 'the peer says' : 'we said'} ${said.name}`, said?.text]
-    .filter(Boolean)
-    .join(': ');
-  const { code, subcode } = said ?? { code: 0, subcode: 0 };
-  if (code === 2 && subcode === 2) return { words, fix: 'the AS numbers do not agree: compare asn of both ends' };
-  if (code === 2 && subcode === 3) return { words, fix: 'two speakers have one BGP identifier: set lb.bgp.router_id' };
-  if (code === 6 && subcode === 7)
-    return {
-      words,
-      fix: 'the router has a session with this address already, perhaps of another speaker on this node: peer with that one, or give tidegate a local_address of its own',
-    };
-  if (code === 6 && (subcode === 2 || subcode === 3 || subcode === 4 || subcode === 5))
-    return { words, fix: 'somebody ended or refuses the session on the router: look there' };
-  if (code === 6 && subcode === 10)
-    return {
-      words,
-      fix: 'BFD says that the way to the router is broken: look at the link, and at bfd in `tidegate lb status`',
-    };
-  if (code === 4 || /hold timer/i.test(down.reason))
-    return {
-      words,
-      fix: 'nothing was heard for the hold time: look for loss or a filter on the way, or a router that is overloaded',
-    };
-  if (/TCP-AO/.test(down.reason))
-    return { words, fix: 'a kernel with CONFIG_TCP_AO, or `password` (TCP-MD5) on both ends' };
-  if (/ECONNREFUSED/.test(down.reason))
-    return { words, fix: 'the router refuses the connection: is BGP configured there for the address of this node?' };
-  if (/ETIMEDOUT|timed? ?out|no answer/i.test(down.reason))
-    return {
-      words,
-      fix: password
-        ? 'no answer at all: with a password that is what another password looks like; TCPMD5Failure in /proc/net/netstat counts them; else a filter or no route'
-        : 'no answer at all: a filter, no route, or a router that wants a password (lb.bgp.peers.password)',
-    };
-  if (/EHOSTUNREACH|ENETUNREACH/.test(down.reason)) return { words, fix: 'there is no route to the router from here' };
-  if (/EADDRNOTAVAIL/.test(down.reason))
-    return { words, fix: 'local_address of the peer is not an address of this node' };
-  return { words, fix: usual };
-}
-
 function addresses(view: LbView, nowMs: number): VipFinding[] {
   const out: VipFinding[] = [];
-  const dead = view.decision?.grade === 'dead';
   for (const v of view.vips ?? []) {
     const name = `${v.name} (${v.address})`;
     if (v.error !== undefined)
@@ -162,22 +102,122 @@ function addresses(view: LbView, nowMs: number): VipFinding[] {
         cause: `the VIP ${name} cannot be bound: ${v.error}`,
         fix: 'the speaker needs CAP_NET_ADMIN, and the interface must exist',
       });
-    const obstacles = [v.obstacle, ...v.peers.map((p) => p.obstacle && `${p.peer}: ${p.obstacle}`)].filter(Boolean);
-    for (const cause of obstacles)
-      out.push({ at: 'vip', severity: 'problem', cause: `the VIP ${name} is not announced to all: ${cause}` });
+    if (v.duplicate) out.push(duplicate(name, v.announced, v.duplicate));
+    // On a LAN one node has it and the others do not.
+    else if (v.obstacle !== undefined && v.holder === undefined && view.decision?.grade !== 'dead')
+      out.push({
+        at: 'vip',
+        severity: 'problem',
+        cause: `the VIP ${name} is not announced by this node: ${v.obstacle}`,
+        fix: remedy(v.obstacle),
+      });
+    for (const p of v.peers)
+      if (p.obstacle !== undefined)
+        out.push({
+          at: 'vip',
+          severity: 'problem',
+          cause: `the VIP ${name} is not announced to ${p.peer}: ${p.obstacle}`,
+        });
+  }
+  return [...out, ...unused(view, nowMs)];
+}
+
+function remedy(obstacle: string): string {
+  if (/nothing listens/.test(obstacle))
+    return 'see why the listener is not open: `tidegate status`, and the log of the worker';
+  if (/add-on/.test(obstacle)) return ADD_ON;
+  if (/no interface|is down|not up/.test(obstacle)) return 'bring the interface up, or name another one';
+  return '`tidegate lb status` follows it';
+}
+
+function duplicate(
+  name: string,
+  announced: boolean,
+  d: NonNullable<SpeakerStatus['vips'][number]['duplicate']>,
+): VipFinding {
+  const who = d.node === undefined ? `a host at ${d.mac}` : `${d.node} (${d.mac})`;
+  return {
+    at: 'vip',
+    severity: 'problem',
+    cause: `the address of the VIP ${name} is used by somebody else on the LAN: ${who} has it too, last heard ${formatDuration(d.ago_ms)} ago${announced ? '; neighbours reach one or the other' : ', so this node does not take it'}`,
+    fix:
+      d.node === undefined
+        ? 'find the host by its MAC address (the tables of the switches) and give it another address, or the VIP'
+        : 'its heartbeats do not arrive here: look at the cluster’s UDP port between the nodes, and at cluster.secret',
+  };
+}
+
+/** A member’s word on an address that is younger than this says that packets come to it. */
+const IN_USE_MS = 60_000;
+
+function unused(view: LbView, nowMs: number): VipFinding[] {
+  if (view.decision?.grade === 'dead') return [];
+  const out: VipFinding[] = [];
+  for (const v of view.vips ?? []) {
     const silent = v.last_packet === undefined ? undefined : nowMs - v.last_packet;
-    if (
-      v.announced &&
-      !dead &&
-      (silent === undefined || silent > UNUSED_MS) &&
-      v.mode === 'ecmp' &&
-      v.back_end === 'bgp'
-    )
+    if (!v.announced || v.mode !== 'ecmp' || v.back_end !== 'bgp') continue;
+    const name = `${v.name} (${v.address})`;
+    const since = silent === undefined ? 'no packet to it was ever seen here' : `none for ${formatDuration(silent)}`;
+    const others = (view.cluster?.members ?? []).flatMap((m) =>
+      (m.vips ?? [])
+        .filter((o) => o.address === v.address.split('/')[0] && o.state === 'announced')
+        .map((o) => ({ node: m.node, last: o.last_packet })),
+    );
+    const used = others.filter((o) => o.last !== undefined && nowMs - o.last <= IN_USE_MS);
+    if (used.length > 0 && (silent === undefined || silent > IN_USE_MS)) {
+      const who = used.map((o) => `${o.node} (${formatDuration(Math.max(0, nowMs - o.last!))} ago)`).join(', ');
+      out.push({
+        at: 'vip',
+        severity: 'problem',
+        cause: `the VIP ${name} is announced here as well, but packets come only to ${who}: ${since}. The router does not use several paths at once, or its hash sends all that is sent now to the others`,
+        fix: 'look for the VIP in the router’s table: several paths need multipath (maximum-paths, and as-path relax where AS paths differ), and each node the same AS path, origin and MED; few senders may really all hash elsewhere',
+      });
+    } else if (silent === undefined || silent > UNUSED_MS) {
+      const nobody = others.length > 0 && others.every((o) => o.last === undefined || nowMs - o.last > UNUSED_MS);
+      const beside = nobody ? `, nor at ${others.map((o) => o.node).join(', ')}, which announce it too` : '';
       out.push({
         at: 'vip',
         severity: 'note',
-        cause: `the VIP ${name} is announced, but ${silent === undefined ? 'no packet to it was ever seen here' : 'no packet to it was seen for more than five minutes'}`,
-        fix: 'nobody sends, or routers do not use this node’s path: look for the VIP in the router’s table; for several nodes at once it needs multipath (maximum-paths, and as-path relax where AS paths differ)',
+        cause: `the VIP ${name} is announced, but ${silent === undefined ? 'no packet to it was ever seen here' : 'no packet to it was seen for more than five minutes'}${beside}`,
+        fix: nobody
+          ? 'nobody sends, or the router has another route: look for the VIP in the router’s table, and at what devices are configured with'
+          : 'nobody sends, or routers do not use this node’s path: look for the VIP in the router’s table; for several nodes at once it needs multipath (maximum-paths, and as-path relax where AS paths differ)',
+      });
+    }
+  }
+  return out;
+}
+
+/** What the virtual routers of this node hear beside each other. */
+function vrrp(view: LbView): VipFinding[] {
+  const status = view.vrrp;
+  if (!status) return [];
+  const out: VipFinding[] = [];
+  const ours = new Set((view.vips ?? []).map((v) => v.address.split('/')[0]));
+  for (const r of status.routers)
+    for (const rival of r.rivals ?? [])
+      out.push({
+        at: 'vip',
+        severity: 'problem',
+        cause: `${rival.source} is active for VRID ${r.vrid} on ${r.interface} beside this node (priority ${rival.priority}, ours ${r.priority}) and does not give way: it does not hear our advertisements, or refuses them`,
+        fix: 'compare version, checksum, advert_interval, authentication and multicast or unicast of both; see docs/vrrp.md',
+      });
+  for (const f of status.foreign) {
+    const shared = f.addresses.filter((a) => ours.has(a));
+    const who = `${f.source} speaks VRRP on ${f.interface} with VRID ${f.vrid} (${f.family}), which is none of this node’s`;
+    if (shared.length > 0)
+      out.push({
+        at: 'vip',
+        severity: 'problem',
+        cause: `${who}, for our VIP ${shared.join(', ')}: both would have the address`,
+        fix: 'give both the same VRID, so that they agree who is active, or another address',
+      });
+    else
+      out.push({
+        at: 'vip',
+        severity: 'note',
+        cause: `${who}, for ${f.addresses.join(', ') || 'no address'}`,
+        fix: 'nothing, where that is somebody else’s; where it is to be a node of ours, give it the same VRID',
       });
   }
   return out;

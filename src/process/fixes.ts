@@ -16,6 +16,9 @@ export interface RemedyContext {
   listening: string;
 }
 
+/** Where the native add-on is missing. */
+export const ADD_ON = 'install a C compiler and run: npm rebuild';
+
 /** Of a soft reason: the node still takes everything, but other nodes are preferred. */
 export function softRemedy(reason: string): Remedy {
   if (reason.startsWith('spool full'))

@@ -150,6 +150,7 @@ async function run(init: SpeakerInit): Promise<void> {
     send({ kind: 'up' });
     const beat = (): void => {
       const decision = speaker!.vipz();
+      speaker!.measure();
       send({ kind: 'beat', decision, samples: registry.changes() });
       tell({ kind: 'decision', decision, clockSkew });
       door!.tell(decision);

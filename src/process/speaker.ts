@@ -7,7 +7,7 @@
  */
 import type { ClusterConfig } from '../cluster/config.ts';
 import { clockProblem, type Membership, soloMembership } from '../cluster/members.ts';
-import { ClusterSession, type ClusterStatus } from '../cluster/session.ts';
+import { ClusterSession, type ClusterStatus, FACTS_MS } from '../cluster/session.ts';
 import type { TimerHandle } from '../core/clock.ts';
 import { parseEndpoint } from '../core/ip.ts';
 import type { Addresses, AddressStore } from '../lb/addresses.ts';
@@ -19,13 +19,14 @@ import type { LbConfig } from '../lb/config.ts';
 import { type DrainEffect, type DrainInput, DrainMachine, type DrainPhase } from '../lb/drain.ts';
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../lb/grade.ts';
 import { L2BackEnd } from '../lb/l2/session.ts';
-import { type LeaseEffect, type LeaseInput, LeaseMachine, type Renewal } from '../lb/lease.ts';
+import { type LeaseEffect, type LeaseInput, LeaseMachine } from '../lb/lease.ts';
 import { ListenGate } from '../lb/listen-gate.ts';
 import { isPreferred } from '../lb/owner.ts';
 import { VrrpBackEnd } from '../lb/vrrp/session.ts';
 import type { ControlNet } from '../net/control-types.ts';
-import type { Handle } from '../telemetry/registry.ts';
 import type { Lateness, LatenessMeter } from './lateness.ts';
+import { asListening, asRenewal } from './renewal.ts';
+import { SpeakerMetrics } from './speaker-metrics.ts';
 
 export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events' | 'restarted'> {
   config: LbConfig;
@@ -80,7 +81,7 @@ export interface SpeakerStatus extends AnnouncerStatus {
   workers: { worker: number; state: string; age?: number }[];
 }
 
-type TimerName = 'lease' | 'rise' | 'drain' | 'decide';
+type TimerName = 'lease' | 'rise' | 'drain' | 'decide' | 'facts';
 
 export class Speaker {
   /** Set by whoever raised it. */
@@ -104,8 +105,7 @@ export class Speaker {
   private clockProblem: string | undefined;
   private retriedBefore = 0;
   private answersLost = 0;
-  private readonly gradeMetric: Handle;
-  private readonly freshMetric: Handle;
+  private readonly metrics: SpeakerMetrics;
   private gradeSince: number;
   /** What is announced; the ordered end leads the grade. */
   private current: Grade = 'dead';
@@ -147,9 +147,9 @@ export class Speaker {
       onEvent: (e) => options.onEvent(e),
     });
     this.membership.onChange(() => this.onMembers());
-    this.gradeMetric = metrics.handle('tidegate_lb_grade');
-    this.freshMetric = metrics.handle('tidegate_lb_lease_fresh');
+    this.metrics = new SpeakerMetrics(metrics);
     this.gradeSince = clock.wallMs();
+    this.metrics.reasons(this.grade.hard);
   }
 
   /** Takes back addresses of an earlier run, binds ours, dials the peers. Nothing is announced before the lease says so. */
@@ -159,6 +159,20 @@ export class Speaker {
     await this.announcer.start();
     this.bound = true;
     if (this.lease.fresh) this.decide();
+    if (this.cluster) this.sayVips(this.cluster);
+  }
+
+  /** Tells the cluster's members which VIPs this node draws, and whether anything comes. */
+  private sayVips(cluster: ClusterSession): void {
+    if (this.closed) return;
+    const now = this.o.clock.wallMs();
+    cluster.sayVips(
+      this.announcer.states().map(({ address, state }) => {
+        const last = this.lease.vips.get(address);
+        return { address, state, ...(last !== undefined && { seconds: (now - last) / 1000 }) };
+      }),
+    );
+    this.setTimer('facts', FACTS_MS, () => this.sayVips(cluster));
   }
 
   /** Milliseconds for which peers may still keep what the speaker before this one announced (RFC 4724). */
@@ -278,6 +292,11 @@ export class Speaker {
     return { code, grade, reasons: [...hard, ...soft] };
   }
 
+  /** What changes with time alone; called before the metrics are read. */
+  measure(): void {
+    this.metrics.lastPackets(this.announcer.states(), this.lease.vips, this.o.clock.wallMs());
+  }
+
   status(): SpeakerStatus {
     return {
       grade: this.current,
@@ -305,8 +324,11 @@ export class Speaker {
   }
 
   private async runStop(reason: string): Promise<void> {
+    // What the node had against itself before it began to stop is the actual reason for many a restart.
+    const before = [...this.grade.hard, ...this.grade.soft];
+    const text = `${this.o.node}: ${[reason, ...before.filter((r) => r !== reason)].join('; ')}`;
     await this.drained(`stopping: ${reason}`);
-    await this.end(`${this.o.node}: ${reason}`);
+    await this.end(text);
   }
 
   /** Ends at once: withdrawn, NOTIFICATION with `reason`, addresses removed. For when nobody is left to wait for. */
@@ -399,7 +421,7 @@ export class Speaker {
     const out: LeaseEffect[] = [];
     this.lease.handle(this.o.clock.nowMs(), input, out);
     const { fresh } = this.lease;
-    this.freshMetric.value = fresh ? 1 : 0;
+    this.metrics.fresh(fresh);
     for (const e of out) {
       if (e.type === 'reasons') this.onGrade({ type: 'reasons', hard: e.hard, soft: e.soft, fresh });
       else if (e.type === 'set-timer')
@@ -412,6 +434,7 @@ export class Speaker {
   private onGrade(input: GradeInput): void {
     const out: GradeEffect[] = [];
     this.grade.handle(this.o.clock.nowMs(), input, out);
+    if (input.type === 'reasons') this.metrics.reasons([...input.hard, ...input.soft]);
     for (const e of out) {
       if (e.type === 'set-timer') this.setTimer('rise', e.ms, () => this.onGrade({ type: 'timer', timer: 'rise' }));
       else if (e.type === 'clear-timer') this.clearTimer('rise');
@@ -428,7 +451,7 @@ export class Speaker {
     if (this.stopped && (to === 'full' || this.withdrawn)) return;
     const from = this.current;
     this.current = to;
-    this.gradeMetric.value = to === 'full' ? 2 : to === 'degraded' ? 1 : 0;
+    this.metrics.grade(to);
     if (from !== to) {
       this.gradeSince = this.o.clock.wallMs();
       this.o.log.info({ from, to, reason }, 'grade');
@@ -452,35 +475,4 @@ export class Speaker {
     if (handle) this.o.clock.clearTimeout(handle);
     this.timers.delete(name);
   }
-}
-
-/** A renewal is a message of another process, so its shape is not taken for granted. */
-function asRenewal(m: unknown): Renewal | undefined {
-  if (typeof m !== 'object' || m === null) return undefined;
-  const { worker, of, counter, hard, soft, vips, sessions, retried } = m as Record<string, unknown>;
-  if (!Number.isInteger(worker) || !Number.isInteger(of) || !Number.isFinite(counter)) return undefined;
-  if (!isTexts(hard) || !isTexts(soft) || typeof vips !== 'object' || vips === null) return undefined;
-  for (const at of Object.values(vips)) if (typeof at !== 'number') return undefined;
-  return {
-    worker: worker as number,
-    of: of as number,
-    counter: counter as number,
-    hard,
-    soft,
-    vips: vips as Record<string, number>,
-    sessions: Number.isInteger(sessions) ? (sessions as number) : 0,
-    retried: Number.isInteger(retried) ? (retried as number) : 0,
-  };
-}
-
-function asListening(m: unknown): { worker: number; listens: string[]; failed: Record<string, string> } | undefined {
-  if (typeof m !== 'object' || m === null) return undefined;
-  const { kind, worker, listens, failed } = m as Record<string, unknown>;
-  if (kind !== 'listening' || !Number.isInteger(worker) || !isTexts(listens)) return undefined;
-  if (typeof failed !== 'object' || failed === null || !isTexts(Object.values(failed))) return undefined;
-  return { worker: worker as number, listens, failed: failed as Record<string, string> };
-}
-
-function isTexts(x: unknown): x is string[] {
-  return Array.isArray(x) && x.every((t) => typeof t === 'string');
 }

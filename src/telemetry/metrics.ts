@@ -1,3 +1,5 @@
+import { LB_REASONS } from './lb-reasons.ts';
+
 /** Every metric, declared once. docs/metrics.md is generated from here. `merge: max` for gauges where adding workers makes no sense. */
 export interface MetricDeclaration {
   type: 'counter' | 'gauge' | 'histogram';
@@ -175,6 +177,17 @@ export const METRICS = {
   tidegate_lb_grade: { type: 'gauge', help: '2 full, 1 degraded, 0 dead' },
   tidegate_lb_lease_fresh: { type: 'gauge', help: '1 while every worker renewed its lease in time' },
   tidegate_lb_vip_announced: { type: 'gauge', help: '1 while at least one peer was sent the VIP', labels: ['vip'] },
+  tidegate_lb_reason: {
+    type: 'gauge',
+    help: `1 while the reason holds for which this node is not full: ${LB_REASONS.join(', ')}`,
+    labels: ['reason'],
+  },
+  tidegate_lb_vip_last_packet_seconds: {
+    type: 'gauge',
+    help: 'Seconds since the last packet to the address was seen here; absent: none was',
+    labels: ['vip', 'address'],
+    merge: 'min',
+  },
   tidegate_lb_bgp_session_up: { type: 'gauge', help: '1 while the session is Established', labels: ['peer'] },
   tidegate_lb_bgp_updates_total: { type: 'counter', help: 'UPDATE messages sent', labels: ['peer'] },
   tidegate_lb_bgp_notifications_total: {

@@ -40,6 +40,8 @@ export class Registry {
     { name: MetricName; labels: string; histogram: Histogram; said?: number }
   >();
 
+  private readonly forgotten: Sample[] = [];
+
   /** The handle of a counter or gauge; the same labels give the same handle. Label values must come from a bounded set. */
   handle(name: MetricName, labels: Record<string, string | number> = {}): Handle {
     const text = labelText(labels);
@@ -50,6 +52,12 @@ export class Registry {
       this.handles.set(key, entry);
     }
     return entry.handle;
+  }
+
+  /** The series is gone: a gauge of something that is no more. */
+  forget(name: MetricName, labels: Record<string, string | number>): void {
+    const text = labelText(labels);
+    if (this.handles.delete(`${name}{${text}}`)) this.forgotten.push([name, text, Number.NaN]);
   }
 
   histogram(name: MetricName, labels: Record<string, string | number> = {}): Histogram {
@@ -75,9 +83,9 @@ export class Registry {
     return out;
   }
 
-  /** What is new since the last call; everything, the first time. Between two renewals little changes. */
+  /** What is new since the last call; everything, the first time. Between two renewals little changes. A series that is gone has no number. */
   changes(): Sample[] {
-    const out: Sample[] = [];
+    const out: Sample[] = this.forgotten.splice(0);
     for (const e of this.handles.values()) {
       const { value } = e.handle;
       if (e.said === value) continue;

@@ -1,6 +1,7 @@
 /** The speaker against a router, both real, in memory and on a clock of the test. */
 import { describe, expect, it } from 'vitest';
 import { MESSAGE_NOTIFICATION, MESSAGE_UPDATE } from '../../src/codec/bgp/index.ts';
+import { lbConfig } from '../../src/lb/config.ts';
 import type { MemoryConnection } from '../../src/net/memory.ts';
 import { World } from './world.ts';
 
@@ -237,6 +238,37 @@ describe('speaker', () => {
     expect(stopped).toBe(false);
     for (let i = 0; i < 40; i++) await world.run(100, packet());
     expect(stopped).toBe(true);
+  });
+
+  it('says in the NOTIFICATION what else there was to say at the end', async () => {
+    const { world, router } = await up(config({ drain: { linger: '100ms', timeout: '1s' } }));
+    await world.run(500, { soft: ['spool 92 % full of events that are not exported'] });
+    void world.speaker.stop('SIGTERM received');
+    await world.run(2000, { soft: ['spool 92 % full of events that are not exported'] });
+    expect(router.downs[0].received?.text).toBe(
+      'edge-1: SIGTERM received; worker 0: spool 92 % full of events that are not exported',
+    );
+  });
+
+  it('says reasons and last packets as metrics, of a VIP that is no more nothing', async () => {
+    const { world } = await up();
+    const reason = (code: string) => world.metric('tidegate_lb_reason', { reason: code });
+    const series = () => {
+      world.speaker.measure();
+      return world.metrics.snapshot().filter(([name]) => name === 'tidegate_lb_vip_last_packet_seconds');
+    };
+    expect([reason('disk'), reason('starting'), series()]).toEqual([0, 0, []]);
+    await world.run(100, { hard: ['disk not writable: EIO'], vips: { '203.0.113.10': world.clock.wallMs() } });
+    expect([reason('disk'), reason('kernel-drops')]).toEqual([1, 0]);
+    await world.run(3000);
+    expect(reason('disk')).toBe(0);
+    const [[, labels, seconds], ...more] = series();
+    expect([labels, more]).toEqual(['address="203.0.113.10",vip="ingress"', []]);
+    expect(seconds).toBe(3);
+    await world.speaker.reload(
+      lbConfig.parse({ ...config(), vips: [{ name: 'other', addresses: ['203.0.113.9/32'] }] }),
+    );
+    expect(series()).toEqual([]);
   });
 
   it('drains and undrains', async () => {

@@ -68,6 +68,19 @@ describe('counters over processes', () => {
     expect(store.value('tidegate_export_up', 'exporter="kafka"')).toBe(0);
   });
 
+  it('lose a series that is gone, as it comes over a channel', () => {
+    const store = new CounterStore();
+    const registry = new Registry();
+    const labels = { vip: 'a', address: '192.0.2.1' };
+    registry.handle('tidegate_lb_vip_last_packet_seconds', labels).value = 3;
+    const say = () => store.update('speaker', JSON.parse(JSON.stringify(registry.changes())));
+    say();
+    expect(store.series('tidegate_lb_vip_last_packet_seconds')).toHaveLength(1);
+    registry.forget('tidegate_lb_vip_last_packet_seconds', labels);
+    say();
+    expect(store.series('tidegate_lb_vip_last_packet_seconds')).toEqual([]);
+  });
+
   it('keep the parts of a histogram', () => {
     const store = new CounterStore();
     store.update('worker 0', [['tidegate_spool_sync_seconds_bucket', 'le="0.1"', 4]]);

@@ -20,7 +20,7 @@
  */
 import type { Grade } from '../grade.ts';
 import { better, type Candidate, preferredOf } from '../owner.ts';
-import { CONFLICT_MS, holds, makeSlot, type Slot } from './slot.ts';
+import { CONFLICT_MS, holds, makeSlot, NO_CONFLICT, type Slot } from './slot.ts';
 import type { L2Claim, L2Effect, L2Input, L2Member, L2Settings, L2Slot, L2State, L2Vip } from './types.ts';
 
 interface Held {
@@ -234,6 +234,7 @@ export class L2Machine {
       foreign && !alive && now - s.conflictSince < this.s.lifetime + 1000 && this.members.some((m) => !m.alive);
     const text = foreign ? `duplicate address: ${mac} has it` : `${node} has it, but its heartbeats do not arrive here`;
     if (!patient) this.alarm(now, s, mac, `${s.vip} ${s.address}: ${text}`, { mac, node, duplicate: foreign }, out);
+    if (!patient) s.duplicate = { mac, node, at: now };
     if (s.state === 'probing' || s.state === 'taking' || (shadow && alive)) {
       s.obstacle = text;
       s.retryAt = now + s.backoff;
@@ -318,12 +319,7 @@ export class L2Machine {
   }
 
   private own(now: number, s: Slot, out: L2Effect[]): void {
-    s.deadline = undefined;
-    s.obstacle = undefined;
-    s.conflictSince = undefined;
-    s.backoff = CONFLICT_MS;
-    s.retryAt = 0;
-    s.rival = undefined;
+    Object.assign(s, NO_CONFLICT);
     this.become(s, 'owner', 'bound', out);
     this.announceFrom(s, now);
   }

@@ -28,7 +28,7 @@ import type { Registry } from '../../telemetry/registry.ts';
 import type { BackEnd, BackEndConfig, BackEndEvents, NeededAddress, VipFacts, Wanted } from '../back-end.ts';
 import { type L2Config, l2Config } from './config.ts';
 import { L2Machine } from './machine.ts';
-import type { L2Effect, L2Input, L2Settings, L2Slot, L2Vip } from './types.ts';
+import type { L2Effect, L2Input, L2Settings, L2Slot, L2Status, L2Vip } from './types.ts';
 
 export interface L2Options {
   clock: Clock;
@@ -53,6 +53,8 @@ interface Port {
 }
 
 const REOPEN_MS = 1000;
+/** A stranger who was not heard for so long is nothing to report any more. */
+const REMEMBERED_MS = 600_000;
 
 export class L2BackEnd implements BackEnd {
   readonly kind = 'l2';
@@ -100,10 +102,17 @@ export class L2BackEnd implements BackEnd {
     const slot = this.machine.get(prefix);
     if (!slot) return undefined;
     const announced = slot.bound && (slot.state === 'owner' || slot.state === 'releasing');
-    return { announced, obstacle: this.obstacle(slot, announced) };
+    const { duplicate: d } = slot;
+    const ago = d && Math.round(this.o.clock.nowMs() - d.at);
+    return {
+      announced,
+      obstacle: this.obstacle(slot, announced),
+      holder: slot.state === 'idle' && slot.obstacle === undefined ? (slot.holder ?? slot.leader) : undefined,
+      duplicate: d && ago! <= REMEMBERED_MS ? { mac: d.mac, node: d.node, ago_ms: ago! } : undefined,
+    };
   }
 
-  status(): object {
+  status(): L2Status {
     return {
       node: this.node,
       interfaces: this.names().map((name) => ({

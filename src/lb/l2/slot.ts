@@ -29,6 +29,12 @@ export interface Slot extends L2Slot {
 /** After somebody answered a probe; doubled each time. */
 export const CONFLICT_MS = 1000;
 
+/** Of an address that was just taken. */
+export const NO_CONFLICT = {
+  ...{ deadline: undefined, obstacle: undefined, duplicate: undefined, conflictSince: undefined, rival: undefined },
+  ...{ backoff: CONFLICT_MS, retryAt: 0 },
+} as const;
+
 export function makeSlot(v: L2Vip): Slot {
   const address = v.prefix.split('/')[0];
   return {

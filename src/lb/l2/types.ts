@@ -77,4 +77,25 @@ export interface L2Slot {
   /** Who has it, as far as we hear. */
   holder?: string;
   obstacle?: string;
+  /** Somebody else has the address: his MAC address, his name where he is a member, and when (monotonic milliseconds). */
+  duplicate?: { mac: string; node?: string; at: number };
+}
+
+/** Part of `lb status`. */
+export interface L2Status {
+  node: string;
+  interfaces: { name: string; up: boolean; error?: string }[];
+  /** The members of the cluster were heard, or there was time enough. */
+  settled: boolean;
+  vips: {
+    vip: string;
+    address: string;
+    state: L2State;
+    interface?: string;
+    bound: boolean;
+    leader?: string;
+    holder?: string;
+    epoch: number;
+    obstacle?: string;
+  }[];
 }

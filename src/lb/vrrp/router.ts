@@ -7,7 +7,7 @@ import type { Logger } from '../../core/log.ts';
 import type { ControlPacket } from '../../net/control-types.ts';
 import type { RefusalCode } from '../../telemetry/codes.ts';
 import type { Registry } from '../../telemetry/registry.ts';
-import type { BackEndEvents } from '../back-end.ts';
+import type { BackEndEvents, VipFacts } from '../back-end.ts';
 import type { Grade } from '../grade.ts';
 import { familyOf, type VirtualRouter } from './config.ts';
 import {
@@ -55,6 +55,8 @@ export interface VirtualRouterStatus {
   vips: { address: string; bound: boolean }[];
   adverts: { sent: number; received: number };
   refused: Record<string, number>;
+  /** Active routers beside us that do not give way. */
+  rivals: { source: string; priority: number; last_seen: number }[];
   error?: string;
 }
 
@@ -65,6 +67,8 @@ const COMPLAINT_MS = 30_000;
 /** A former owner may still say what was true a moment ago. */
 const SETTLE_MS = 1000;
 const REMEMBERED = 256;
+/** A stranger who was not heard for so long is nothing to report any more. */
+const DUPLICATE_MS = 600_000;
 
 export class VirtualRouterSession {
   router: VirtualRouter;
@@ -82,7 +86,9 @@ export class VirtualRouterSession {
   private readonly refused: Record<string, number> = {};
   private readonly said = new Set<string>();
   private readonly complained = new Map<string, number>();
-  private readonly rivals = new Map<string, number>();
+  private readonly rivals = new Map<string, { count: number; priority: number; at: number }>();
+  /** Who else says that he has an address of ours; monotonic. */
+  private readonly duplicates = new Map<string, { mac: string; at: number }>();
   private error: string | undefined;
   private closed = false;
 
@@ -178,7 +184,9 @@ export class VirtualRouterSession {
   claimed(address: string, mac: string, ownMac: string): void {
     if (this.state !== 'Active' || mac === ownMac || !this.bound.includes(address)) return;
     const now = this.o.clock.nowMs();
-    if (now - this.changedAt < SETTLE_MS || !this.mayComplain(`address ${address}`, now)) return;
+    if (now - this.changedAt < SETTLE_MS) return;
+    this.duplicates.set(address, { mac, at: now });
+    if (!this.mayComplain(`address ${address}`, now)) return;
     this.o.events.onAlarm(`${address} is also at ${mac}: two hosts have this address`, {
       ...{ protocol: 'vrrp', instance: this.router.name, address, mac },
     });
@@ -204,6 +212,18 @@ export class VirtualRouterSession {
     if (machine.state === 'Initialize') return machine.reason;
     const a = machine.active;
     return a ? `${a.source} is active with priority ${a.priority}` : 'waiting for an active router to be heard';
+  }
+
+  /** Somebody else on the LAN has it. */
+  duplicate(address: string): VipFacts['duplicate'] {
+    const d = this.duplicates.get(address);
+    const ago = d && Math.round(this.o.clock.nowMs() - d.at);
+    return d && ago! <= DUPLICATE_MS ? { mac: d.mac, ago_ms: ago! } : undefined;
+  }
+
+  /** The active router, where that is another one. */
+  get holder(): string | undefined {
+    return this.state === 'Backup' ? this.machine.active?.source : undefined;
   }
 
   announced(address: string): boolean {
@@ -232,6 +252,9 @@ export class VirtualRouterSession {
       vips: this.addresses.map((address) => ({ address, bound: this.bound.includes(address) })),
       adverts: { ...this.adverts },
       refused: { ...this.refused },
+      rivals: [...this.rivals].flatMap(([source, { count, priority, at }]) =>
+        count < RIVAL_ADVERTS ? [] : [{ source, priority, last_seen: at }],
+      ),
       error: this.error,
     };
   }
@@ -280,6 +303,7 @@ export class VirtualRouterSession {
     this.since = clock.wallMs();
     this.changedAt = clock.nowMs();
     this.rivals.clear();
+    this.duplicates.clear();
     if (to !== 'Active') this.port.cancel(this.router.name);
     this.handle('tidegate_lb_vrrp_transitions_total').value++;
     this.measure();
@@ -356,8 +380,9 @@ export class VirtualRouterSession {
 
   /** Two active routers for more than a moment: it does not hear us, or refuses what it hears. */
   private rival(source: string, priority: number): void {
-    const count = (this.rivals.get(source) ?? 0) + 1;
-    if (this.rivals.size < REMEMBERED) this.rivals.set(source, count);
+    const count = (this.rivals.get(source)?.count ?? 0) + 1;
+    const at = this.o.clock.wallMs();
+    if (this.rivals.size < REMEMBERED) this.rivals.set(source, { count, priority, at });
     if (count < RIVAL_ADVERTS || !this.mayComplain(`rival ${source}`, this.o.clock.nowMs())) return;
     this.o.events.onAlarm(`${source} is active as well and does not give way`, {
       ...{ protocol: 'vrrp', instance: this.router.name, source, priority, own_priority: this.machine.priority },

@@ -119,7 +119,12 @@ export class VrrpBackEnd implements BackEnd {
     const session = this.routerOf(vip.vip, address);
     if (!session)
       return { announced: false, obstacle: `no virtual router has ${familyOf(address)} addresses of this VIP` };
-    return { announced: session.announced(address), obstacle: session.obstacle(address) };
+    return {
+      announced: session.announced(address),
+      obstacle: session.obstacle(address),
+      holder: session.holder,
+      duplicate: session.duplicate(address),
+    };
   }
 
   status(): VrrpStatus {

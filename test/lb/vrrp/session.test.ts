@@ -69,6 +69,7 @@ describe('VRRP back end', () => {
     expect(nodes[0].backEnd!.facts('192.0.2.100/32')).toEqual({
       announced: false,
       obstacle: '192.0.2.3 is active with priority 102',
+      holder: '192.0.2.3',
     });
     expect(status(nodes[0])).toMatchObject({
       ...{ vrid: 7, version: 3, state: 'Backup', priority: 100, mode: 'multicast', source: '192.0.2.1' },
@@ -296,6 +297,8 @@ describe('VRRP back end', () => {
     n.hearFrame(encodeArp(gratuitousReply('02:00:00:00:00:99', '192.0.2.250')));
     n.hearFrame(encodeArp(gratuitousReply(macOf(n), '192.0.2.100')));
     expect(n.alarms.slice(1)).toEqual(['192.0.2.100 is also at 02:00:00:00:00:99: two hosts have this address']);
+    expect(n.backEnd!.facts('192.0.2.100/32')?.duplicate).toMatchObject({ mac: '02:00:00:00:00:99' });
+    expect(status(n).rivals).toEqual([{ source: '192.0.2.77', priority: 1, last_seen: expect.any(Number) }]);
     expect(s.frames.length - before).toBe(2);
   });
 
