@@ -1,11 +1,12 @@
 /**
- * Thousands of seeded schedules through lease, grade and Adj-RIB-Out of several nodes and the table of their router: frozen workers and
- * speakers, hard and soft reasons, closed channels, lossy timing. What must never be: an announcement whose lease is not fresh; no route although
- * all nodes could still take packets.
+ * Thousands of seeded schedules through lease, grade, drain and Adj-RIB-Out of several nodes and the table of their router: frozen workers and
+ * speakers, hard and soft reasons, closed channels, lost sessions, drains, lossy timing. What must never be: an announcement whose lease is not
+ * valid, or after a drain withdrew it; no route although all nodes could still take packets, or although only one of several leaves.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AdjOut, type AdjOutEffect } from '../../src/lb/bgp/machine.ts';
+import { AdjOut, type AdjOutEffect, type AdjOutInput } from '../../src/lb/bgp/machine.ts';
+import { type DrainEffect, type DrainInput, DrainMachine } from '../../src/lb/drain.ts';
 import { type Grade, type GradeEffect, type GradeInput, GradeMachine } from '../../src/lb/grade.ts';
 import { type LeaseEffect, type LeaseInput, LeaseMachine } from '../../src/lb/lease.ts';
 
@@ -19,8 +20,12 @@ const STEP = 20;
 /** The supervisor kills a speaker that is silent for so long, and starts it again. */
 const SPEAKER_SILENCE = 1000;
 const SPEAKER_RESTART = 300;
+const DRAIN = { linger: 200, timeout: 3000 };
+const DRAIN_TICK = 100;
 /** Timers in steps, the grace of a late loop, the way of an UPDATE. */
 const SLACK = 150;
+
+const SESSION: AdjOutInput = { type: 'established', families: ['1/1'], localAddress: '10.0.0.2' };
 
 /** A route's way from the node to the router's table. */
 interface Update {
@@ -34,6 +39,7 @@ class SimNode {
   lease!: LeaseMachine;
   grade!: GradeMachine;
   adj!: AdjOut;
+  private drain!: DrainMachine;
   private timers = new Map<string, number>();
   private queue: LeaseInput[] = [];
   speakerFrozenUntil = 0;
@@ -42,10 +48,16 @@ class SimNode {
   workerFrozenUntil: number[];
   hardUntil: number[];
   softUntil = 0;
+  private closedUntil: number[];
+  private sessionDownUntil = 0;
+  private drainUntil = 0;
+  private nextTick = 0;
   private counter = 0;
   private nextRenewal: number[];
-  /** When each worker last said that it can take packets. */
-  saidFit: number[];
+  /** Until when each worker's word allows an announcement: a renewal is good for the timeout, a hard one or a closed channel ends it. */
+  validUntil: number[];
+  /** Since when the drain has nothing announced; undefined: it has. */
+  drainedSince: number | undefined;
   private readonly emit: (now: number, grade: Grade) => void;
 
   constructor(workers: number, phase: number, emit: (now: number, grade: Grade) => void) {
@@ -53,27 +65,53 @@ class SimNode {
     this.emit = emit;
     this.workerFrozenUntil = Array(workers).fill(0);
     this.hardUntil = Array(workers).fill(0);
-    this.saidFit = Array(workers).fill(Number.NEGATIVE_INFINITY);
+    this.closedUntil = Array(workers).fill(0);
+    this.validUntil = Array(workers).fill(Number.NEGATIVE_INFINITY);
     this.nextRenewal = Array.from({ length: workers }, (_, i) => (phase + i * 37) % INTERVAL);
-    this.boot();
+    this.boot(0, false);
   }
 
-  private boot(): void {
+  /** `again`: its predecessor was killed, the workers live. */
+  private boot(now: number, again: boolean): void {
     this.lease = new LeaseMachine({ timeout: TIMEOUT, workers: this.workers });
-    this.grade = new GradeMachine({ rise: RISE });
+    this.grade = new GradeMachine({ rise: RISE, resumes: again });
     this.adj = new AdjOut({ policy: POLICY, nextHop: {} });
-    this.adj.handle({ type: 'established', families: ['1/1'], localAddress: '10.0.0.2' }, []);
+    this.drain = new DrainMachine();
+    this.drainedSince = undefined;
     this.timers.clear();
     this.queue = [];
+    if (now >= this.sessionDownUntil) this.adj.handle(SESSION, []);
+    // The supervisor tells the next one what the last one was told.
+    if (now < this.drainUntil) this.onDrain(now, { type: 'start', reason: 'drain requested', settings: DRAIN });
+  }
+
+  closeChannel(now: number, worker: number, ms: number): void {
+    this.closedUntil[worker] = now + ms;
+    this.validUntil[worker] = Math.min(this.validUntil[worker], now);
+    this.queue.push({ type: 'closed', worker });
+  }
+
+  loseSession(now: number, ms: number): void {
+    this.sessionDownUntil = now + ms;
+    this.announce(now, { type: 'down' });
+    // The router forgets what it had over it.
+    this.emit(now, 'dead');
+  }
+
+  drainFor(now: number, ms: number): void {
+    this.drainUntil = now + ms;
+    // Who is frozen reads it when it can: here that is the next one.
+    if (now >= this.speakerFrozenUntil && now >= this.speakerDownUntil)
+      this.onDrain(now, { type: 'start', reason: 'drain requested', settings: DRAIN });
   }
 
   step(now: number): void {
     for (let i = 0; i < this.workers; i++) {
-      if (now < this.nextRenewal[i] || now < this.workerFrozenUntil[i]) continue;
+      if (now < this.nextRenewal[i] || now < this.workerFrozenUntil[i] || now < this.closedUntil[i]) continue;
       this.nextRenewal[i] = now + INTERVAL;
       const hard = now < this.hardUntil[i] ? ['disk'] : [];
       const soft = now < this.softUntil ? ['export lag'] : [];
-      if (hard.length === 0) this.saidFit[i] = now;
+      this.validUntil[i] = hard.length === 0 ? now + TIMEOUT : Math.min(this.validUntil[i], now);
       this.queue.push({ type: 'renewal', worker: i, of: this.workers, counter: ++this.counter, hard, soft, vips: {} });
     }
     if (now < this.speakerDownUntil) {
@@ -88,7 +126,7 @@ class SimNode {
       this.speakerDownUntil = now + SPEAKER_RESTART;
       this.speakerFrozenUntil = 0;
       this.frozenSince = undefined;
-      this.boot();
+      this.boot(now, true);
       return;
     }
     this.frozenSince = undefined;
@@ -100,13 +138,38 @@ class SimNode {
       else this.onGrade(now, { type: 'timer', timer: 'rise' });
     }
     for (const input of this.queue.splice(0)) this.onLease(now, input);
+    if (now >= this.sessionDownUntil && this.sessionDownUntil > 0) {
+      this.sessionDownUntil = 0;
+      this.announce(now, SESSION);
+    }
+    this.tick(now);
+  }
+
+  private tick(now: number): void {
+    if (now < this.nextTick) return;
+    this.nextTick = now + DRAIN_TICK;
+    if (now >= this.drainUntil && this.drain.phase !== 'off') this.onDrain(now, { type: 'stop' });
+    else this.onDrain(now, { type: 'tick', announcing: this.announcing, silent: 10_000, sessions: 0 });
+  }
+
+  private onDrain(now: number, input: DrainInput): void {
+    const out: DrainEffect[] = [];
+    this.drain.handle(now, input, out);
+    for (const e of out) {
+      if (e.type === 'degrade') this.onLease(now, { type: 'drain', reason: e.reason });
+      else if (e.type === 'withdraw') this.onLease(now, { type: 'withdraw', reason: e.reason });
+      else if (e.type === 'restore') this.onLease(now, { type: 'undrain' });
+    }
+    const gone = this.drain.phase === 'withdrawn' || this.drain.phase === 'drained';
+    this.drainedSince = gone ? (this.drainedSince ?? now) : undefined;
   }
 
   private onLease(now: number, input: LeaseInput): void {
     const out: LeaseEffect[] = [];
     this.lease.handle(now, input, out);
+    const { fresh } = this.lease;
     for (const e of out) {
-      if (e.type === 'reasons') this.onGrade(now, { type: 'reasons', hard: e.hard, soft: e.soft });
+      if (e.type === 'reasons') this.onGrade(now, { type: 'reasons', hard: e.hard, soft: e.soft, fresh });
       else if (e.type === 'set-timer') this.timers.set('lease', now + e.ms);
       else this.timers.delete('lease');
     }
@@ -118,14 +181,17 @@ class SimNode {
     for (const e of out) {
       if (e.type === 'set-timer') this.timers.set('rise', now + e.ms);
       else if (e.type === 'clear-timer') this.timers.delete('rise');
-      else this.announce(now, e.to);
+      else this.announce(now, { type: 'wanted', prefixes: [VIP], grade: e.to });
     }
   }
 
-  private announce(now: number, grade: Grade): void {
+  private announce(now: number, input: AdjOutInput): void {
     const out: AdjOutEffect[] = [];
-    this.adj.handle({ type: 'wanted', prefixes: [VIP], grade }, out);
-    if (out.length > 0) this.emit(now, grade);
+    this.adj.handle(input, out);
+    for (const e of out) {
+      if (e.type === 'announce') this.emit(now, this.grade.grade);
+      else if (e.type === 'withdraw') this.emit(now, 'dead');
+    }
   }
 
   get announcing(): boolean {
@@ -170,7 +236,9 @@ const disturbance = fc.record({
   after: fc.integer({ min: 0, max: 3000 }),
   node: fc.nat(3),
   worker: fc.nat(2),
-  what: fc.constantFrom('worker-frozen', 'speaker-frozen', 'hard', 'soft', 'channel-closed'),
+  what: fc.constantFrom(
+    ...(['worker-frozen', 'speaker-frozen', 'hard', 'soft', 'channel-closed', 'session-lost', 'drain'] as const),
+  ),
   ms: fc.integer({ min: 10, max: 4000 }),
 });
 
@@ -179,16 +247,20 @@ describe('lease, grade and announcement of several nodes', () => {
     fc.assert(
       fc.property(setup, fc.array(disturbance, { maxLength: 8 }), (s, disturbances) => {
         const sim = new Sim(s.nodes, s.workers, s.phases, s.delay);
-        const atMost = (node: number, limit: number) => {
+        const atMost = (node: number, slack: number) => {
           // `expect` a million times takes minutes.
-          for (const at of sim.nodes[node].saidFit)
-            if (sim.now - at > limit) throw new Error(`at ${sim.now}: node ${node} announces with a lease of ${at}`);
+          for (const until of sim.nodes[node].validUntil)
+            if (sim.now > until + slack)
+              throw new Error(`at ${sim.now}: node ${node} announces, its lease ended ${until}`);
+          const { drainedSince } = sim.nodes[node];
+          if (drainedSince !== undefined && sim.now > drainedSince + slack)
+            throw new Error(`at ${sim.now}: node ${node} announces, drained since ${drainedSince}`);
         };
         const check = () => {
           for (const [i, n] of sim.nodes.entries()) {
             // A speaker that stood still reads what waits before it declares anybody late; its supervisor bounds how long it may stand still.
             const still = sim.now < n.speakerFrozenUntil + TIMEOUT + SLACK;
-            if (n.announcing && !still) atMost(i, TIMEOUT + SLACK);
+            if (n.announcing && !still) atMost(i, SLACK);
             if (sim.table[i] !== 'dead') atMost(i, TIMEOUT + SPEAKER_SILENCE + SLACK);
           }
         };
@@ -202,13 +274,52 @@ describe('lease, grade and announcement of several nodes', () => {
           else if (d.what === 'speaker-frozen') n.speakerFrozenUntil = sim.now + d.ms;
           else if (d.what === 'hard') n.hardUntil[w] = sim.now + d.ms;
           else if (d.what === 'soft') n.softUntil = sim.now + d.ms;
-          else n.workerFrozenUntil[w] = sim.now + d.ms;
+          else if (d.what === 'channel-closed') n.closeChannel(sim.now, w, d.ms);
+          else if (d.what === 'session-lost') n.loseSession(sim.now, d.ms);
+          else n.drainFor(sim.now, d.ms);
         }
         // Repeated soft reasons lengthen the rise up to sixteen-fold.
         sim.run(5000 + 16 * RISE, check);
         expect(sim.table).toEqual(Array(s.nodes).fill('full'));
       }),
       { numRuns: 2000 },
+    );
+  });
+
+  it('a closed channel is the end of the announcement at once, not after the timeout of the lease', () => {
+    const sim = new Sim(1, 2, [0, 0, 0, 0], 0);
+    sim.run(RISE + 1000);
+    expect(sim.table).toEqual(['full']);
+    sim.nodes[0].closeChannel(sim.now, 1, 500);
+    sim.run(STEP);
+    expect(sim.table).toEqual(['dead']);
+    sim.run(500 + INTERVAL + RISE + SLACK);
+    expect(sim.table).toEqual(['full']);
+  });
+
+  it('one of several that drains or loses its session leaves every moment with a route', () => {
+    fc.assert(
+      fc.property(
+        setup.filter((s) => s.nodes > 1),
+        fc.constantFrom('drain', 'session-lost'),
+        fc.integer({ min: 10, max: 6000 }),
+        (s, what, ms) => {
+          const sim = new Sim(s.nodes, s.workers, s.phases, s.delay);
+          sim.run(RISE + 1000);
+          if (what === 'drain') sim.nodes[0].drainFor(sim.now, ms);
+          else sim.nodes[0].loseSession(sim.now, ms);
+          const seen: Grade[] = ['full'];
+          sim.run(ms + 5 * RISE, () => {
+            if (seen[seen.length - 1] !== sim.table[0]) seen.push(sim.table[0]);
+            if (sim.table.slice(1).some((g) => g !== 'full')) throw new Error(`another node changed at ${sim.now}`);
+          });
+          expect(sim.table).toEqual(Array(s.nodes).fill('full'));
+          // Worse before it is gone: routers move while it still takes everything.
+          if (what === 'drain' && ms > 1000) expect(seen).toEqual(['full', 'degraded', 'dead', 'full']);
+          if (what === 'session-lost' && ms > 200) expect(seen).toEqual(['full', 'dead', 'full']);
+        },
+      ),
+      { numRuns: 500 },
     );
   });
 
