@@ -36,6 +36,11 @@ export interface SpeakerHostOptions {
 
 /** A speaker silent for so long, in milliseconds, is killed: its closed sessions are the withdraw. */
 const SILENCE_MS = 1_000;
+/**
+ * The speaker's thread is real-time where it may be, V8's helper threads are not: where it waits for one of them, for a collection or until
+ * a compilation lets it collect, it waits as long as that one waits for a processor. On a busy machine that was up to 200 ms.
+ */
+const SPEAKER_ARGS = ['--single-threaded'];
 /** Relative to data_dir. */
 export const SPEAKER_SOCKET = 'speaker.sock';
 /** The pid of the speaker, relative to data_dir. */
@@ -59,6 +64,7 @@ export class SpeakerHost implements SpeakerSide {
     this.child = new Child({
       name: 'speaker',
       entry: 'speaker-main',
+      execArgv: SPEAKER_ARGS,
       fds: () => [],
       noteFile: SPEAKER_FILE,
       clock,

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeEnvelope, decodePdu } from '../../src/codec/snmp/decode.ts';
 import { buildTrap } from '../../src/codec/snmp/describe.ts';
 import { isDecodeError } from '../../src/core/result.ts';
+import type { Namespace } from './netns.ts';
+import { NODE } from './peers.ts';
 import type { LogLine, PrintedEvent } from './tidegate.ts';
 import { waitFor } from './wait.ts';
 
@@ -180,6 +182,12 @@ export function sumOf(page: string, metric: string, labels = /(?:)/): number {
     if (m?.[1] === metric && labels.test(m[2] ?? '')) sum += Number(m[3]);
   }
   return sum;
+}
+
+/** The metrics page of an instance that is in a namespace. */
+export async function metricsIn(ns: Namespace, ready: LogLine | undefined): Promise<string> {
+  const page = `fetch('http://${ready?.admin}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;
+  return (await ns.exec([NODE, '-e', page])).stdout;
 }
 
 /** The metrics page of an instance. */
