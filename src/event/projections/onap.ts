@@ -11,7 +11,10 @@ import { octetsOf, SNMP_TRAP_ADDRESS, SNMP_TRAP_ENTERPRISE, type TrapEvent, type
 /** The topic ONAP consumers read. */
 export const ONAP_CATEGORY = 'unauthenticated.ONAP-COLLECTOR-SNMPTRAP';
 
-/** Its names for pysnmp's classes; a class it does not know is an `octet`. */
+/**
+ * Its names for pysnmp's classes; a class it does not know is an `octet`. So is an integer of SNMPv1: pysnmp makes SNMPv2's of it, of another
+ * class than one that came so.
+ */
 const TYPES: Record<string, string> = {
   integer32: 'integer',
   unsigned32: 'unsigned',
@@ -51,18 +54,21 @@ export function onap(e: TrapEvent): string {
   const varbinds: object[] = [];
   for (const v of d.varbinds) {
     if (v.oid === SNMP_TRAP_ADDRESS || (d.version === 'v1' && v.oid === SNMP_TRAP_ENTERPRISE)) continue;
-    varbinds.push({ varbind_oid: `.${v.oid}`, varbind_type: TYPES[v.type] ?? 'octet', varbind_value: textOf(v) });
+    varbinds.push({ varbind_oid: `.${v.oid}`, varbind_type: typeOf(v, d.version), varbind_value: textOf(v) });
   }
   if (varbinds.length > 0) out.varbinds = varbinds;
   return JSON.stringify(out);
 }
 
-/** As pysnmp prints it: octets that are not all printable ASCII in hex. */
+function typeOf(v: TrapVarBind, version: string): string {
+  return (version === 'v1' && v.type === 'integer32' ? undefined : TYPES[v.type]) ?? 'octet';
+}
+
+/** As pysnmp prints it: octets that are not all printable ASCII, without tab and line feed, in hex. */
 function textOf(v: TrapVarBind): string {
   if (v.type !== 'octet-string') return String(v.value ?? '');
   const b = octetsOf(v.value);
-  const printable = b.every((c) => (c >= 0x20 && c < 0x7f) || (c >= 9 && c <= 13));
-  return printable ? b.toString('latin1') : `0x${b.toString('hex')}`;
+  return b.every((c) => c >= 0x20 && c < 0x7f) ? b.toString('latin1') : `0x${b.toString('hex')}`;
 }
 
 /** A UUID of version 8 (RFC 9562 section 5.8). */
