@@ -1,8 +1,9 @@
-/** `npm run bench -- trap|bmp|gnmi|spool|vip|decode`: figures and ratios. Nothing here is a test. */
+/** `npm run bench -- trap|usm|bmp|gnmi|spool|vip|decode`: figures and ratios. Nothing here is a test. */
 import { spawnSync } from 'node:child_process';
 
 const BENCHES: Record<string, string[]> = {
   trap: ['trap.ts'],
+  usm: ['usm.ts'],
   bmp: ['decode-bmp.ts', 'bmp-kafka.ts'],
   gnmi: ['decode-gnmi.ts'],
   spool: ['spool.ts'],

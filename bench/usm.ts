@@ -1,6 +1,6 @@
 /**
  * Microseconds one SNMPv3 message costs in the receiving machine: good ones by protocol, and the bad ones of a flood.
- * Run: node bench/usm.ts
+ * Run: npm run bench -- usm
  */
 import { Buffer } from 'node:buffer';
 import { encodeScopedPdu } from '../src/codec/snmp/v3-encode.ts';

@@ -294,7 +294,8 @@ function checkOuter(file: string, name: string): string | undefined {
     .slice(0, name.startsWith('@') ? 2 : 1)
     .join('/');
   const only = SOCKET_LIBRARIES[library] ?? PACKAGES[library];
-  if (only && !fitsAny(file, only)) return `${library} stands only in ${only.join(', ')}`;
+  if (only && !fitsAny(file, only))
+    return `${library} stands ${only.length === 0 ? 'nowhere in src/' : `only in ${only.join(', ')}`}`;
   if (/^(core|codec|mib|protocol|event|spool|pipeline|rib)\//.test(file) && !only)
     return 'this room has no dependencies';
   return undefined;
