@@ -160,6 +160,15 @@ export const REFUSAL_CODES = {
     reason: 'the peer’s OPEN has another AS than configured',
     fix: 'correct `asn` of the peer, or the router’s local AS',
   },
+  'open-refused': {
+    reason:
+      'the peer’s OPEN cannot be accepted: its BGP identifier, an unknown optional parameter, or a hold time of 1 or 2 s',
+    fix: 'the detail says which; give the router an identifier of its own, and a hold time of 3 s or more (0: none)',
+  },
+  'unexpected-message': {
+    reason: 'a BGP message that has no place in the state of the session, as an UPDATE before the OPEN',
+    fix: 'look at what really speaks from this address; a router that does so is broken',
+  },
   // gNMI targets
   'target-credentials': {
     reason: 'the target refused the user or its password, or gives it no right to subscribe',

@@ -10,6 +10,7 @@ import type { Device, EventType } from '../../event/types.ts';
 import type { Connection, TcpListener } from '../../net/types.ts';
 import type { DownFacts } from '../../protocol/bgp/machine.ts';
 import { BgpPeer, type Established } from '../../protocol/bgp/peer.ts';
+import type { RefusalCode } from '../../telemetry/codes.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { BoundTcp, Collector, CollectorContext } from '../collector.ts';
 import type { BgpCollectorConfig } from './config.ts';
@@ -214,6 +215,10 @@ export class BgpCollector implements Collector {
         onUpdate: (u, bytes) => {
           this.received.value++;
           session.updates++;
+          // RFC 7606: its routes cannot be trusted, and the session ends.
+          const fatal = u.problems?.find((p) => p.class === 'session-reset');
+          if (fatal)
+            this.context.refusals.refuse('bgp', network, c.remoteAddress, 'value', `bgp.update: ${fatal.reason}`);
           for (const said of update(session.facts!, u, bytes)) {
             session.announced += said.data.announce?.length ?? 0;
             session.withdrawn += said.data.withdraw?.length ?? 0;
@@ -259,7 +264,8 @@ export class BgpCollector implements Collector {
     this.paused.delete(s);
     const { log, refusals } = this.context;
     const address = s.connection.remoteAddress;
-    if (d.sent?.code === 2 && d.sent.subcode === 2) refusals.refuse('bgp', s.network, address, 'bad-peer-as', d.reason);
+    const code = refusalOf(d);
+    if (code !== undefined) refusals.refuse('bgp', s.network, address, code, d.reason);
     if (s.up) {
       s.up = false;
       this.upCount.value--;
@@ -323,4 +329,12 @@ function bgpIdOf(address: string): string {
   if (!address.includes(':') && address !== '') return address;
   const id = formatIp(Buffer.from(sha256(address).slice(0, 8), 'hex'), 0, 4);
   return id === '0.0.0.0' ? '0.0.0.1' : id;
+}
+
+/** What we refused with the NOTIFICATION that ended a session; what could not be decoded is counted where it was found. */
+function refusalOf(d: DownFacts): RefusalCode | undefined {
+  const { code, subcode } = d.sent ?? { code: 0, subcode: 0 };
+  if (code === 2 && subcode === 2) return 'bad-peer-as';
+  if (code === 2 && (subcode === 3 || subcode === 4 || subcode === 6)) return 'open-refused';
+  return code === 5 ? 'unexpected-message' : undefined;
 }
