@@ -10,7 +10,6 @@ import { crc32 } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { kafkaHeaders } from '../../src/event/envelope.ts';
 import { decodeRecord } from '../../src/event/record.ts';
 import type { EventType } from '../../src/event/types.ts';
 import { checkKafka } from '../../src/export/kafka/check.ts';
@@ -25,6 +24,7 @@ import { ManifestBuilder } from '../../src/spool/manifest.ts';
 import { BOOT, type MemoryShard, memoryShard } from '../export/memory-log.ts';
 import { kafkaMissing } from './install-kafka.mjs';
 import { KafkaLab, LAB_USER, type LabRecord } from './kafka.ts';
+import { complete, fill, firstDeliveries, until } from './kafka-records.ts';
 
 const TRAP: EventType = 'snmp.trap.v1';
 const CLIENTS = ['platformatic', 'kafkajs'] as const;
@@ -74,55 +74,10 @@ function exporter(config: KafkaConfig): KafkaExporter {
   return x;
 }
 
-async function until(condition: () => boolean, what: () => string, ms = 60_000): Promise<void> {
-  const end = performance.now() + ms;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`never: ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 function drained(s: ShardExport, x: KafkaExporter): Promise<void> {
   return until(
     () => s.drained(),
     () => `drained: ${JSON.stringify([s.state(), x.progress()])}`,
-  );
-}
-
-function fill(shard: MemoryShard, n: number, keys = 50, from = 0): void {
-  for (let i = from; i < from + n; i++)
-    shard.logs.alarm.append(TRAP, `net|10.0.0.${i % keys}`, `id-${i}`, JSON.stringify({ i, text: 'ünïcode ☃' }), true);
-}
-
-function firstDeliveries(records: LabRecord[]): LabRecord[] {
-  const seen = new Set<string>();
-  return records.filter((r) => {
-    const id = r.headers.ce_id;
-    if (seen.has(id)) return false;
-    seen.add(id);
-    return true;
-  });
-}
-
-/** Everything that was spooled is there, byte by byte, and per key in the order in which it was spooled. */
-function complete(shard: MemoryShard, records: LabRecord[], partitions: number): void {
-  const first = firstDeliveries(records);
-  const byId = new Map(first.map((r) => [r.headers.ce_id, r]));
-  const spooled = shard.logs.alarm.records.map((r) => ({ ...r, event: decodeRecord(r.payload)! }));
-  expect(byId.size).toBe(spooled.length);
-  for (const { event, sec, nsec } of spooled) {
-    const got = byId.get(event.id)!;
-    if (got.key !== event.key.toString() || !got.value.equals(event.value)) expect(got).toEqual(event);
-    if (got.partition !== partitionFor(event.key, partitions)) expect(got.partition).toBe('another');
-    expect(Object.entries(got.headers)).toEqual(kafkaHeaders(event, sec, nsec, 'edge-1'));
-  }
-  const order = (list: { key: string; id: string }[]) => {
-    const out: Record<string, string[]> = {};
-    for (const { key, id } of list) (out[key] ??= []).push(id);
-    return out;
-  };
-  expect(order(first.map((r) => ({ key: r.key!, id: r.headers.ce_id })))).toEqual(
-    order(spooled.map((r) => ({ key: r.event.key.toString(), id: r.event.id }))),
   );
 }
 
@@ -255,6 +210,56 @@ describe.skipIf(!present).each(CLIENTS)('kafka exporter with %s', (client) => {
     });
     expect(x.progress()).toMatchObject({ acked: 600, quarantined: 1, quarantinedBy: { snmp_trap: 1 } });
   });
+
+  // The broker says 17 of a name that is none when it is asked for the topic, and of its own topics when a record comes.
+  it.each(['not/a name', '__consumer_offsets'])(
+    'sets aside what is for the topic %s, and the rest goes on',
+    async (topic) => {
+      const p = prefix();
+      await lab.createTopic(`${p}.bgp.update.v1`, 2);
+      await lab.createTopic(`${p}.dlq.v1`, 1);
+      // A reader with a group makes the broker make its own.
+      await lab.records(`${p}.bgp.update.v1`);
+      const shard = memoryShard();
+      const rx = (seq: number) => ({
+        site: 's',
+        node: 'edge-1',
+        worker: 0,
+        boot: BOOT,
+        class: 'alarm',
+        seq,
+        at: 'now',
+      });
+      for (let i = 1; i <= 40; i++)
+        shard.logs.alarm.append(TRAP, `net|10.0.0.${i % 7}`, `id-${i}`, JSON.stringify({ rx: rx(i), i }));
+      for (let i = 0; i < 150; i++) shard.logs.routing.append('bgp.update.v1', `r${i % 5}`, `b${i}`, '{}');
+      const x = exporter({ ...configOf(client, p), topics: { [TRAP]: topic } });
+      const s = x.open(shard);
+      await drained(s, x);
+      expect(firstDeliveries(await lab.records(`${p}.bgp.update.v1`))).toHaveLength(150);
+      const lines = readFileSync(join(dir, p, 'kafka-0.jsonl'), 'utf8')
+        .trim()
+        .split('\n');
+      const aside = lines.map((l) => JSON.parse(l) as { topic: string; error: string; event: { id: string } });
+      expect(new Set(aside.map((q) => `${q.topic} ${q.error}`))).toEqual(new Set([`${topic} INVALID_TOPIC_EXCEPTION`]));
+      expect(aside.map((q) => q.event.id).sort()).toEqual(Array.from({ length: 40 }, (_, i) => `id-${i + 1}`).sort());
+      await until(
+        () => x.progress().quarantined === 40,
+        () => 'all set aside',
+      );
+      let notices: LabRecord[] = [];
+      for (let i = 0; i < 100 && notices.length < 40; i++) {
+        notices = await lab.records(`${p}.dlq.v1`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      const told = notices.map(
+        (n) => JSON.parse(n.value.toString()) as { topic: string; error: string; rx: { seq: number } },
+      );
+      expect(told.map((n) => n.rx.seq).sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+      expect(new Set(told.map((n) => `${n.topic} ${n.error}`))).toEqual(new Set([`${topic} INVALID_TOPIC_EXCEPTION`]));
+      expect(x.progress()).toMatchObject({ acked: 150, quarantined: 40, quarantinedBy: { snmp_trap: 40 } });
+    },
+  );
 
   it.each(['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'] as const)(
     'authenticates with %s',
