@@ -1,5 +1,6 @@
 /** How a verb talks to a running instance: HTTP over admin.sock. */
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
+import { isAbsolute, join, relative, resolve } from 'node:path';
 
 export class NotRunning extends Error {}
 /** The instance is somebody else's. */
@@ -11,6 +12,18 @@ function unreachable(e: NodeJS.ErrnoException, socket: string): Error {
   return new NotAllowed(
     `${socket} cannot be opened as uid ${process.getuid?.()}: run this as the user the instance runs as`,
   );
+}
+
+/** The path of an instance's socket. A long data_dir does not fit into a socket address: then the working directory becomes data_dir. */
+export function socketPath(dataDir: string, socket: string): string {
+  const path = isAbsolute(socket) ? socket : join(resolve(dataDir), socket);
+  if (path.length < 100) return path;
+  try {
+    process.chdir(resolve(dataDir));
+  } catch {
+    return path;
+  }
+  return relative(process.cwd(), path) || socket;
 }
 
 /** One call; resolves with the parsed answer. Throws NotRunning where nobody listens. */
@@ -43,6 +56,10 @@ export function follow(
   let stop = (): void => {};
   const ended = new Promise<void>((resolve, reject) => {
     const req = request({ socketPath: socket, method: 'GET', path }, (res) => {
+      if ((res.statusCode ?? 500) >= 400) {
+        refusalOf(res, reject);
+        return;
+      }
       let rest = '';
       res.setEncoding('utf8');
       res.on('data', (c: string) => {
@@ -61,4 +78,20 @@ export function follow(
     req.end();
   });
   return { stop: () => stop(), ended };
+}
+
+/** Rejects with the words of the instance. */
+function refusalOf(res: IncomingMessage, reject: (e: Error) => void): void {
+  let text = '';
+  res.setEncoding('utf8');
+  res.on('data', (c: string) => {
+    text += c;
+  });
+  res.on('end', () => {
+    try {
+      reject(new Error(String((JSON.parse(text) as { error?: string }).error ?? text)));
+    } catch {
+      reject(new Error(text));
+    }
+  });
 }

@@ -1,6 +1,6 @@
 /** What every verb shares: output, configuration, the way to a running instance, exit codes. */
-import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { call, NotAllowed, NotRunning } from '../admin/client.ts';
+import { basename, dirname, join } from 'node:path';
+import { call, NotAllowed, NotRunning, socketPath } from '../admin/client.ts';
 import { type Loaded, loadConfig, loadLocation } from '../config/load.ts';
 import { formatProblem } from '../config/yaml.ts';
 
@@ -39,7 +39,7 @@ export function configOf(ctx: CliContext, file: string | undefined): Loaded {
   return loaded;
 }
 
-/** The path of admin.sock. A long data_dir does not fit into a socket address, so the path is taken relative to it. */
+/** The path of admin.sock. */
 export function adminSocket(ctx: CliContext, o: CommonOptions): string {
   let dir = o.dataDir;
   let socket = 'admin.sock';
@@ -52,14 +52,7 @@ export function adminSocket(ctx: CliContext, o: CommonOptions): string {
       socket = config.admin.socket;
     }
   }
-  const path = isAbsolute(socket) ? socket : join(resolve(dir), socket);
-  if (path.length < 100) return path;
-  try {
-    process.chdir(resolve(dir));
-  } catch {
-    return path;
-  }
-  return relative(process.cwd(), path) || socket;
+  return socketPath(dir, socket);
 }
 
 /** Asks the running instance; where only its speaker runs here, or only that may be asked, the speaker. Ends with advice where nobody answers. */
@@ -88,8 +81,7 @@ export function notRunning(e: unknown): never {
       `${e.message}. Start it with \`npm start\`, or name its configuration with -c FILE (or its folder with --data-dir DIR)`,
       EXIT.failure,
     );
-  if (e instanceof NotAllowed) throw new CliError(e.message, EXIT.failure);
-  throw e;
+  throw new CliError((e as Error).message, EXIT.failure);
 }
 
 /** `-o json` prints the object, else `text` makes lines for people. */

@@ -32,16 +32,26 @@ export function kafkaHeaders(r: EventRecord, sec: number, nsec: number, node: st
 
 /** One JSON object on one line, without the line feed. `data` is spliced in as it was spooled. */
 export function structuredJson(r: EventRecord, sec: number, nsec: number, node: string): string {
+  return structuredText(r, rfc3339(sec, nsec), node, r.value.toString('utf8'));
+}
+
+/** The same of an event that is no record yet. `time` is RFC 3339, `data` JSON. */
+export function structuredText(
+  e: { id: string; type: EventType; subject: string },
+  time: string,
+  node: string,
+  data: string,
+): string {
   const head = JSON.stringify({
     specversion: '1.0',
-    id: r.id,
-    source: eventSource(r.type),
-    type: r.type,
-    time: rfc3339(sec, nsec),
-    subject: r.subject,
-    dataschema: dataSchema(r.type),
+    id: e.id,
+    source: eventSource(e.type),
+    type: e.type,
+    time,
+    subject: e.subject,
+    dataschema: dataSchema(e.type),
     tidegatenode: node,
     datacontenttype: 'application/json',
   });
-  return `${head.slice(0, -1)},"data":${r.value.toString('utf8')}}`;
+  return `${head.slice(0, -1)},"data":${data}}`;
 }

@@ -1,6 +1,7 @@
 /** What `tidegate check` looks at beyond the file itself: this machine, and with `connect` what the configuration points at. */
 import { readFileSync, statfsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { call, NotAllowed, socketPath } from '../admin/client.ts';
 import { loadAlarms } from '../config/alarms-file.ts';
 import { type CompiledMibs, compileMibFiles } from '../config/mib-files.ts';
 import type { Config } from '../config/schema.ts';
@@ -13,6 +14,7 @@ import { decodeTable } from '../mib/table.ts';
 import { loadNative, nativeProblem } from '../net/native.ts';
 import { checkPeers, checkVips, thisHost } from './check-vip.ts';
 import { planListens } from './listens.ts';
+import { startTime } from './lock.ts';
 import { formatMibProblem } from './mibs.ts';
 import { lookUpUser } from './privileges.ts';
 import { RATE_FILE, type RateFile } from './rate.ts';
@@ -162,16 +164,47 @@ function spool(config: Config): CheckFinding {
 }
 
 async function sockets(config: Config): Promise<CheckFinding[]> {
-  const opened = await openAll(planListens(config), 1);
-  if ('problem' in opened)
-    return opened.problem.split('\n').map((what) => ({
-      severity: 'problem',
-      what,
-      fix: 'or is an instance running here already? `tidegate status` tells',
-    }));
-  opened.close();
-  return opened.listens.map((l) => ({
-    severity: 'ok',
-    what: `${l.collector} can listen on ${formatEndpoint(l.spec.address, l.spec.port)}`,
-  }));
+  const out: CheckFinding[] = [];
+  let running: Promise<Running | undefined> | undefined;
+  for (const planned of planListens(config)) {
+    const where = formatEndpoint(planned.spec.address, planned.spec.port);
+    const opened = await openAll([planned], 1);
+    if (!('problem' in opened)) {
+      opened.close();
+      out.push({ severity: 'ok', what: `${planned.collector} can listen on ${where}` });
+      continue;
+    }
+    running ??= runningInstance(config);
+    const instance = /the port is in use/.test(opened.problem) ? await running : undefined;
+    out.push(
+      instance?.listening.has(`${planned.collector} ${where}`)
+        ? { severity: 'ok', what: `${planned.collector} ${where}: held by the running instance (pid ${instance.pid})` }
+        : { severity: 'problem', what: opened.problem, fix: instance?.note },
+    );
+  }
+  return out;
+}
+
+interface Running {
+  pid: number;
+  /** `COLLECTOR ADDR:PORT`. */
+  listening: Set<string>;
+  /** Why more is not known. */
+  note?: string;
+}
+
+/** The instance on this data_dir, if one answers and its process lives. */
+async function runningInstance(config: Config): Promise<Running | undefined> {
+  try {
+    const socket = socketPath(config.data_dir, config.admin.socket);
+    const { pid, listening } = (await call(socket, 'GET', '/api/v1/status')) as {
+      pid: number;
+      listening: { collector: string; address: string }[];
+    };
+    if (startTime(pid) === undefined) return undefined;
+    return { pid, listening: new Set(listening.map((l) => `${l.collector} ${l.address}`)) };
+  } catch (e) {
+    if (!(e instanceof NotAllowed)) return undefined;
+    return { pid: 0, listening: new Set(), note: `or is it the instance of this data_dir? ${e.message}` };
+  }
 }

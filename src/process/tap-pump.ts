@@ -1,6 +1,6 @@
 /** Live events for `tidegate tap`: formatted only while somebody follows, sent in small batches, never waited for. */
 import type { Clock } from '../core/clock.ts';
-import { eventSource } from '../event/envelope.ts';
+import { structuredText } from '../event/envelope.ts';
 import type { EventPipeline } from '../pipeline/pipeline.ts';
 import type { TapFilter, TappedEvent } from './messages.ts';
 import { matchesTap } from './tap.ts';
@@ -30,20 +30,12 @@ export class TapPump {
     }
     pipeline.setTap((e) => {
       if (this.waiting.length >= LIMIT || !matchesTap(filter, e.type, e.device.id, e.device.name)) return;
-      const head = JSON.stringify({
-        specversion: '1.0',
-        id: e.id,
-        source: eventSource(e.type),
-        type: e.type,
-        time: e.at,
-        subject: e.device.id,
-        tidegatenode: node,
-      });
+      const { id, type, device } = e;
       this.waiting.push({
-        type: e.type,
-        deviceId: e.device.id,
-        deviceName: e.device.name,
-        line: `${head.slice(0, -1)},"data":${e.json}}`,
+        type,
+        deviceId: device.id,
+        deviceName: device.name,
+        line: structuredText({ id, type, subject: device.id }, e.at, node, e.json),
       });
       if (!this.armed) {
         this.armed = true;

@@ -1,7 +1,8 @@
 /** Workers: a device stays on one, a change of their number keeps order, and the death of one costs nothing. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
 import { KafkaLab } from './kafka.ts';
 import { labAvailable } from './peers.ts';
 import { markOf, marksOf, metricsOf, portOf, SnmpLoad, seriesOf, sumOf } from './snmp-load.ts';
@@ -21,7 +22,6 @@ interface Rx {
 
 const rxOf = (e: PrintedEvent): Rx => e.data.rx as Rx;
 
-/** Every trap in the spool, as `tidegate spool export` prints it: class by class, in order of `seq` within a worker's log. */
 describe.skipIf(!labAvailable('ip'))('workers', () => {
   const cleanup: (() => unknown)[] = [];
   afterEach(async () => {
@@ -187,6 +187,35 @@ describe.skipIf(!labAvailable('ip'))('workers', () => {
     );
     expect((await t.sigterm()).code).toBe(0);
     expect(marksOf(await t.spooled('snmp.trap.v1')).size).toBe(60);
+  });
+
+  it('check --connect beside the running instance: its sockets are its own, those of others are not', async () => {
+    const ports = [await freePort(), await freePort()];
+    const listen = (i: number) => [`127.0.0.1:${ports[i]}`];
+    const config = { collectors: { snmp_trap: { ...SNMP, listen: listen(0) }, bmp: { listen: listen(1) } } };
+    const t = await start({ workers: 2, ...config });
+    type Answer = { ok: boolean; findings: { severity: string; what: string; fix?: string }[] };
+    const held = (a: Answer) => a.findings.filter((f) => f.what.includes('127.0.0.1:'));
+    const beside = await t.cli(['check', '--connect', '-o', 'json']);
+    expect(beside.code, beside.stdout + beside.stderr).toBe(0);
+    const by = `held by the running instance (pid ${t.pid})`;
+    expect(held(JSON.parse(beside.stdout) as Answer)).toEqual([
+      { severity: 'ok', what: `snmp_trap 127.0.0.1:${ports[0]}: ${by}` },
+      { severity: 'ok', what: `bmp 127.0.0.1:${ports[1]}: ${by}` },
+    ]);
+    // The same addresses in the configuration of somebody else.
+    const other = join(t.dir, 'other.yaml');
+    writeFileSync(other, stringify({ data_dir: join(t.dir, 'other'), admin: ADMIN, ...config }));
+    const stranger = await tidegateCli(['check', '--connect', '-o', 'json', '-c', other]);
+    expect(stranger.code).toBe(1);
+    expect(held(JSON.parse(stranger.stdout) as Answer).map((f) => f.severity)).toEqual(['problem', 'problem']);
+    // And when it has ended.
+    expect((await t.sigterm()).code).toBe(0);
+    const alone = await t.json<Answer>(['check', '--connect']);
+    expect(held(alone).map((f) => f.what)).toEqual([
+      `snmp_trap can listen on 127.0.0.1:${ports[0]}`,
+      `bmp can listen on 127.0.0.1:${ports[1]}`,
+    ]);
   });
 
   it('refuse a start that cannot be right, with what to do about it', async () => {
