@@ -10,11 +10,11 @@ import { formatDuration } from '../core/units.ts';
 import type { DeviceTable } from '../inventory/inventory.ts';
 import { type CodeText, REFUSAL_CODES } from '../telemetry/codes.ts';
 import type { Refusal } from '../telemetry/refusals.ts';
-import type { Sample } from '../telemetry/registry.ts';
 import { explainTargets, gnmiTargets, targetsOf } from './explain-gnmi.ts';
 import { explainVips, type KernelFacts, type LbView } from './explain-vip.ts';
 import { hardRemedy, softRemedy } from './fixes.ts';
 import type { Listen, WorkerStatus } from './messages.ts';
+import { type LossHistory, RECENT_MS } from './recent-losses.ts';
 import type { UserKeysStatus } from './user-keys.ts';
 
 export interface Finding {
@@ -47,7 +47,7 @@ export interface ExplainInput {
   listens: readonly Listen[];
   /** Listeners that a changed configuration asks for and that cannot be opened: why. */
   unopened?: readonly string[];
-  samples: Sample[];
+  losses: LossHistory[];
   nowMs: number;
 }
 
@@ -202,26 +202,38 @@ function nodeFindings(i: ExplainInput): Finding[] {
       out.push({ at, severity: 'note', cause: `${cause}; routers prefer other nodes meanwhile`, fix });
     }
   }
-  for (const [name, labels, value] of i.samples) {
-    if (name !== 'tidegate_lost_events_total' || value === 0) continue;
-    if (labels.includes('reason="kernel"'))
-      out.push({
-        at: 'kernel',
-        severity: 'problem',
-        cause: `the kernel dropped ${value} datagrams because a socket's buffer was full (${labels})`,
-        fix: 'raise net.core.rmem_max, give the process CAP_NET_ADMIN, or add workers',
-        count: value,
-      });
-    if (labels.includes('reason="shed"'))
-      out.push({
-        at: 'spool',
-        severity: 'problem',
-        cause: `${value} events were shed because the spool was full (${labels})`,
-        fix: 'restore Kafka, or enlarge spool.max_bytes',
-        count: value,
-      });
-  }
+  out.push(...lossFindings(i));
   return out;
+}
+
+/** What was lost lately is a problem; what was lost long ago is said, and no more. */
+function lossFindings(i: ExplainInput): Finding[] {
+  return i.losses.flatMap((l): Finding[] => {
+    const kernel = l.labels.includes('reason="kernel"');
+    if (!kernel && !l.labels.includes('reason="shed"')) return [];
+    const at = kernel ? 'kernel' : 'spool';
+    const what = (n: number): string =>
+      kernel
+        ? `the kernel dropped ${n} datagrams because a socket's buffer was full`
+        : `${n} events were shed because the spool was full`;
+    const last = rfc3339Millis(l.last);
+    if (l.recent === 0)
+      return [
+        {
+          at,
+          severity: 'note',
+          cause: `${what(l.total)}, none in the last minutes (${l.labels})`,
+          count: l.total,
+          last,
+        },
+      ];
+    const fix = kernel
+      ? 'raise net.core.rmem_max, give the process CAP_NET_ADMIN, or add workers'
+      : 'restore Kafka, or enlarge spool.max_bytes';
+    const since = l.total > l.recent ? `, ${l.total} since the start` : '';
+    const cause = `${what(l.recent)} in the last ${formatDuration(RECENT_MS)}${since} (${l.labels})`;
+    return [{ at, severity: 'problem', cause, fix, count: l.recent, last }];
+  });
 }
 
 function exportFindings(i: ExplainInput): Finding[] {

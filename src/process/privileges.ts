@@ -1,6 +1,7 @@
 /** Whom the workers become, and what has to belong to them. */
 import { existsSync, lchownSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Logger } from '../core/log.ts';
 import { errnoText, type Native } from '../net/native.ts';
 
 export interface Identity {
@@ -14,6 +15,20 @@ export function lookUpUser(name: string): Identity | undefined {
   if (plain?.[2] !== undefined) return { uid: Number(plain[1]), gid: Number(plain[2]) };
   const found = passwd((f) => (plain === null ? f[0] === name : f[2] === name));
   return found ?? (plain === null ? undefined : { uid: Number(name), gid: Number(name) });
+}
+
+/** Whom workers become where this is root; undefined where it is not: they stay who they are. */
+export function workerIdentity(user: string, log: Logger): Identity | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const found = lookUpUser(user);
+  if (found) return found;
+  // The name of the default user is not on every machine; nobody is.
+  const nobody = lookUpUser('nobody') ?? { uid: 65534, gid: 65534 };
+  log.warn(
+    { user, uid: nobody.uid },
+    `there is no user ${user}; workers run as uid ${nobody.uid}: create it, or set user:`,
+  );
+  return nobody;
 }
 
 function passwd(fits: (fields: string[]) => boolean): Identity | undefined {

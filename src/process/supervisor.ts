@@ -39,8 +39,9 @@ import { takeLock } from './lock.ts';
 import { MeaningHost } from './meaning.ts';
 import type { Listen, RefusalAnswer, SpeakerDecision, TapFilter } from './messages.ts';
 import { awaitOrphans } from './orphans.ts';
-import { type Identity, limitRoot, lookUpUser } from './privileges.ts';
+import { type Identity, limitRoot, workerIdentity } from './privileges.ts';
 import { RateMeter } from './rate.ts';
+import { type LossHistory, RecentLosses } from './recent-losses.ts';
 import { SPEAKER_FILE, SPEAKER_SOCKET, SpeakerHost } from './speaker-host.ts';
 import { SpeakerLink, type SpeakerSide } from './speaker-link.ts';
 import { StartError, unwritable } from './start-error.ts';
@@ -84,6 +85,7 @@ export class Supervisor implements Admin {
   private document: Record<string, unknown>;
   private fleet: Fleet | undefined;
   private kernel: KernelLosses | undefined;
+  private readonly losses = new RecentLosses();
   /** The speaker's process, or the way to the one in another container. */
   private speaker: SpeakerSide | undefined;
   private host: SpeakerHost | undefined;
@@ -139,7 +141,7 @@ export class Supervisor implements Admin {
       await this.awaitOrphans();
       const kept = limitRoot('supervisor', loadNative());
       if (kept !== undefined) log.warn({}, kept);
-      this.identity = this.whoWorkersBecome();
+      this.identity = workerIdentity(config.user, log);
       if (role !== 'speaker') {
         await Promise.all([this.meaning.first(config.mibs.paths), this.forWorkers.first()]);
         await this.startWorkers(dataDir);
@@ -172,6 +174,7 @@ export class Supervisor implements Admin {
     const rate = new RateMeter();
     this.kernel = new KernelLosses(readProc, this.registry, clock.wallMs());
     each(10_000, () => this.kernel?.say(clock.wallMs(), (data) => fleet.say({ type: 'system.v1', data })));
+    each(10_000, () => this.recentLosses());
     each(10_000, () => rate.reading(clock.nowMs(), clock.wallMs(), this.counters.merged()));
   }
 
@@ -186,20 +189,6 @@ export class Supervisor implements Admin {
   }
 
   // ── children ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  private whoWorkersBecome(): Identity | undefined {
-    const { config, log } = this.o;
-    if (process.getuid?.() !== 0) return undefined;
-    const found = lookUpUser(config.user);
-    if (found) return found;
-    // The name of the default user is not on every machine; nobody is.
-    const nobody = lookUpUser('nobody') ?? { uid: 65534, gid: 65534 };
-    log.warn(
-      { user: config.user, uid: nobody.uid },
-      `there is no user ${config.user}; workers run as uid ${nobody.uid}: create it, or set user:`,
-    );
-    return nobody;
-  }
 
   private async startWorkers(dataDir: string): Promise<void> {
     const fleet = new Fleet({
@@ -296,6 +285,12 @@ export class Supervisor implements Admin {
     return [...this.registry.snapshot(), ...this.counters.merged()];
   }
 
+  private recentLosses(): LossHistory[] {
+    const wall = this.o.clock.wallMs();
+    this.losses.reading(wall, this.samples());
+    return this.losses.list(wall);
+  }
+
   livez(): string[] {
     const frozen = this.fleet?.frozen() ?? [];
     return this.host && this.host.silentFor > 5000 ? [...frozen, 'the speaker is silent'] : frozen;
@@ -388,7 +383,7 @@ export class Supervisor implements Admin {
       kernel: readKernelFacts(readProc, lanInterfaces()),
       listens: this.listens(),
       unopened: [...(this.fleet?.unopened.values() ?? [])],
-      samples: this.samples(),
+      losses: this.recentLosses(),
       nowMs: this.o.clock.wallMs(),
     });
   }

@@ -5,6 +5,7 @@ import type { Config } from '../../src/config/schema.ts';
 import { DeviceTable } from '../../src/inventory/inventory.ts';
 import { type ExplainInput, explain } from '../../src/process/explain.ts';
 import type { WorkerStatus } from '../../src/process/messages.ts';
+import { RecentLosses } from '../../src/process/recent-losses.ts';
 
 function findings(worker: Partial<WorkerStatus>, over: Partial<ExplainInput> = {}) {
   const spec = { address: '127.0.0.1', port: 1162, network: 'default' };
@@ -22,7 +23,7 @@ function findings(worker: Partial<WorkerStatus>, over: Partial<ExplainInput> = {
     lb: {},
     kernel: { rpFilter: {}, arpIgnore: {} },
     listens: [{ collector: 'snmp_trap', kind: 'udp', spec } as unknown as ExplainInput['listens'][number]],
-    samples: [],
+    losses: [],
     nowMs: 0,
     ...over,
   }).findings;
@@ -140,5 +141,41 @@ describe('explain', () => {
     for (const device of ['192.0.2.1', 'r7', 'Router 7', engine])
       expect(notes(device)[0]).toMatchObject({ at: 'access', severity: 'note', count: 7, last: tolerated[0].last });
     expect(notes('192.0.2.2')).toEqual([]);
+  });
+
+  describe('losses', () => {
+    const kernel = 'collector="snmp_trap",reason="kernel"';
+    const at = (wall: number, ...readings: [number, number][]) => {
+      const losses = new RecentLosses();
+      for (const [when, value] of readings) losses.reading(when, [['tidegate_lost_events_total', kernel, value]]);
+      return findings({}, { losses: losses.list(wall), nowMs: wall }).filter((f) => f.at === 'kernel');
+    };
+    const MINUTE = 60_000;
+
+    it('of the last minutes are a problem, and only those count', () => {
+      expect(at(9 * MINUTE, [0, 0], [MINUTE, 40], [8 * MINUTE, 47])).toEqual([
+        {
+          at: 'kernel',
+          severity: 'problem',
+          cause: `the kernel dropped 7 datagrams because a socket's buffer was full in the last 5m, 47 since the start (${kernel})`,
+          fix: expect.stringContaining('rmem_max'),
+          count: 7,
+          last: '1970-01-01T00:08:00.000Z',
+        },
+      ]);
+    });
+
+    it('of long ago are a note, and stand in nobody’s way', () => {
+      const losses = new RecentLosses();
+      losses.reading(0, [['tidegate_lost_events_total', kernel, 40]]);
+      losses.reading(6 * MINUTE, [['tidegate_lost_events_total', kernel, 40]]);
+      const all = findings({}, { losses: losses.list(6 * MINUTE) });
+      expect(all.filter((f) => f.at === 'kernel')).toMatchObject([{ severity: 'note', count: 40 }]);
+      expect(all.map((f) => f.severity)).toContain('ok');
+    });
+
+    it('that never were are not mentioned', () => {
+      expect(at(MINUTE, [0, 0], [MINUTE, 0])).toEqual([]);
+    });
   });
 });
