@@ -55,7 +55,15 @@ export function planReload(before: Config, after: Config): ReloadPlan {
     const entry = head ?? path;
     if (!list.includes(entry)) list.push(entry);
   }
-  for (const name of COLLECTORS) if (waiting(before, after, name).length > 0) restart.push(`collectors.${name}.listen`);
+  const merged = mergeLive(before, after);
+  for (const name of COLLECTORS) {
+    if (waiting(before, after, name).length === 0) continue;
+    const path = `collectors.${name}.listen`;
+    restart.push(path);
+    const listen = (c: Config) => JSON.stringify(c.collectors[name]?.listen);
+    // Where all that differs waits, nothing is taken over.
+    if (listen(merged) === listen(before) && live.includes(path)) live.splice(live.indexOf(path), 1);
+  }
   return { live, restart };
 }
 
@@ -84,16 +92,13 @@ function withoutWaiting(merged: Config, running: Config, wanted: Config): Config
     const wait = waiting(running, wanted, name);
     const c = collectors[name];
     if (wait.length === 0 || c === undefined) continue;
-    const kept = (running.collectors[name]?.listen ?? []).filter((l) => wait.some((w) => same(w, l)));
+    // What runs in such a network goes on as it is.
+    const networks = new Set(wait.map((w) => w.network));
+    const kept = (running.collectors[name]?.listen ?? []).filter((l) => networks.has(l.network));
     const listen = [...c.listen.filter((l) => !wait.includes(l)), ...kept];
     Object.assign(collectors, { [name]: { ...c, listen } });
   }
   return { ...merged, collectors };
-}
-
-/** The same socket. */
-function same(a: ListenerConfig, b: ListenerConfig): boolean {
-  return a.address === b.address && a.vip === b.vip && a.port === b.port && a.network === b.network;
 }
 
 /** The networks are those of the start: a peer that needs another one would be dialled past its VRF, so it waits with it. */
