@@ -60,9 +60,13 @@ napi_value address_change(napi_env env, napi_callback_info info) {
   request.a.ifa_index = (uint32_t)ifindex;
   attribute(&request.h, IFA_LOCAL, address, length);
   attribute(&request.h, IFA_ADDRESS, address, length);
-  if (add && lifetime > 0) {
-    /* Preferred for as long: a deprecated address would not be chosen as a source. */
-    struct ifa_cacheinfo cache = {.ifa_valid = (uint32_t)lifetime, .ifa_prefered = (uint32_t)lifetime};
+  if (add && (lifetime > 0 || length == 16)) {
+    /*
+     * Of IPv6 deprecated from the start: RFC 6724 rule 8 would make a /128 in the LAN's prefix the source of whatever this node dials, and
+     * its connections would go with the VIP. What is sent from it by name, as answers are, goes out all the same.
+     */
+    uint32_t valid = lifetime > 0 ? (uint32_t)lifetime : UINT32_MAX;
+    struct ifa_cacheinfo cache = {.ifa_valid = valid, .ifa_prefered = length == 16 ? 0 : valid};
     attribute(&request.h, IFA_CACHEINFO, &cache, sizeof cache);
   }
 
