@@ -19,6 +19,8 @@ interface Case {
   version: 2 | 3;
   family: 4 | 6;
   unicast?: boolean;
+  /** Only that each takes over from the other: version 2 counts in seconds. */
+  short?: boolean;
 }
 
 const CASES: Case[] = [
@@ -27,6 +29,7 @@ const CASES: Case[] = [
   { name: 'version 3, IPv4, unicast', version: 3, family: 4, unicast: true },
   { name: 'version 3, IPv6, unicast', version: 3, family: 6, unicast: true },
   { name: 'version 2, IPv4, multicast', version: 2, family: 4 },
+  { name: 'version 2, IPv4, unicast', version: 2, family: 4, unicast: true, short: true },
 ];
 
 const lab = new Lab();
@@ -127,17 +130,21 @@ describe.skipIf(!labAvailable('keepalived'))('VRRP with keepalived', () => {
     expect((await node.status()).vips[0]).toMatchObject({ back_end: 'vrrp', announced: true, interface: 'eth0' });
 
     // Degraded is worse than a full keepalived; recovered it comes back.
-    node.soft = ['spool 90 % full'];
-    await waitFor(() => !has(ours, c) && has(theirs, c), 'keepalived to take over from a degraded node');
-    await waitFor(async () => (await cached(c)) === mac(theirs), 'the cache to follow keepalived');
-    node.soft = [];
-    await waitFor(() => has(ours, c) && !has(theirs, c), 'us to come back');
+    if (!c.short) {
+      node.soft = ['spool 90 % full'];
+      await waitFor(() => !has(ours, c) && has(theirs, c), 'keepalived to take over from a degraded node');
+      await waitFor(async () => (await cached(c)) === mac(theirs), 'the cache to follow keepalived');
+      node.soft = [];
+      await waitFor(() => has(ours, c) && !has(theirs, c), 'us to come back');
+    }
 
     // An orderly end hands it over at once: priority 0.
     await node.stop('upgrade');
     await waitFor(() => has(theirs, c), 'keepalived to take over');
     expect(has(ours, c)).toBe(false);
     await waitFor(async () => (await cached(c)) === mac(theirs), 'the cache to follow keepalived');
+
+    if (c.short) return void (await other.stop());
 
     // A lower priority leaves it alone, and takes over when keepalived dies.
     const lower = await VipNode.start(ours, config(c, 50), `vrrp-low-${count}`, `addresses-${count}.json`);

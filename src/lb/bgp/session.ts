@@ -10,6 +10,7 @@ import { BgpPeer, type Established } from '../../protocol/bgp/peer.ts';
 import { rolesOf } from '../../protocol/bgp/role.ts';
 import type { Handle } from '../../telemetry/registry.ts';
 import type { Grade } from '../grade.ts';
+import { loserOf } from './collision.ts';
 import type { BgpConfig, BgpPeerConfig } from './config.ts';
 import { AdjOut, type AdjOutEffect, type AdjOutInput } from './machine.ts';
 import { adjOutSettings, dialOptions, ourCapabilities, sessionFingerprint } from './open.ts';
@@ -280,19 +281,16 @@ export class BgpSession {
     peer.attach(c);
   }
 
-  /** RFC 4271 section 6.8: an Established one stays; else the one that the side with the higher BGP identifier opened. */
   private collide(peer: BgpPeer, theirs: string): void {
     const other = peer === this.out ? this.in : this.out;
     if (!other) return;
-    if (this.active === other) {
-      peer.dump();
-      return;
-    }
-    const { state } = other.machine;
-    if (state !== 'OpenConfirm' && state !== 'OpenSent') return;
-    const ours = parseIp(this.o.routerId)!.compare(parseIp(theirs)!) > 0;
-    const loser = ours ? this.in : this.out;
-    loser?.dump();
+    const loser = loserOf({
+      opened: peer === this.out ? 'out' : 'in',
+      other: this.active === other ? 'Established' : other.machine.state,
+      ours: { bgpId: this.o.routerId, asn: this.p.local_asn ?? this.bgp.asn },
+      theirs: { bgpId: theirs, asn: this.p.asn },
+    });
+    if (loser) this[loser]?.dump();
   }
 
   private onUp(peer: BgpPeer, e: Established): void {
