@@ -29,7 +29,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
     .action(async (o: RunOptions) => {
       if (o.config === STANDARD_INPUT)
         throw new CliError('run: -c needs a file, which is followed while the instance runs', EXIT.usage);
-      const { config, inventory, alarms, document } = configOf(ctx, o.config);
+      const { config, inventory, alarms, document, files } = configOf(ctx, o.config);
       // The instance changes its working directory to data_dir; the file stays where it was named.
       const configFile = o.config === undefined ? undefined : resolve(o.config);
       const logTty = process.stderr.isTTY === true;
@@ -78,6 +78,7 @@ export function runVerb(ctx: CliContext, exit: (code: number) => void): Command 
         configFile,
         config,
         document,
+        files,
         env: ctx.env,
         log,
         supervisor,

@@ -17,6 +17,8 @@ export interface Loaded {
   inventory: InventoryEntry[];
   /** In the order in which they are tried. */
   alarms: AlarmRule[];
+  /** What `${file:…}` names, absolute: a change of one is a change of the configuration. */
+  files: string[];
   /** The same in the file's own grammar, without secrets (config/document.ts). */
   document: Record<string, unknown>;
 }
@@ -46,7 +48,7 @@ export function loadConfig(
 ): Loaded | { problems: ConfigProblem[] } {
   if (file === undefined) {
     const document = describeDocument(configSchema, WITHOUT_FILE, undefined, { base: '.' });
-    return finish(configSchema.parse(WITHOUT_FILE), document, undefined, '.');
+    return finish(configSchema.parse(WITHOUT_FILE), document, undefined, '.', []);
   }
   let text: string;
   try {
@@ -55,12 +57,17 @@ export function loadConfig(
     return { problems: [{ file, line: 0, path: '', message: `cannot be read: ${(e as Error).message}` }] };
   }
   const base = dirname(resolve(file));
-  const doc = parseYaml(file, text, { env, readFile: (path) => readFileSync(resolve(base, path), 'utf8') });
+  const files = new Set<string>();
+  const readFile = (path: string): string => {
+    files.add(resolve(base, path));
+    return readFileSync(resolve(base, path), 'utf8');
+  };
+  const doc = parseYaml(file, text, { env, readFile });
   if (doc.problems.length) return { problems: doc.problems };
   const parsed = configSchema.safeParse(doc.value ?? {});
   if (!parsed.success) return { problems: problemsOf(doc, parsed.error, configSchema) };
   const document = describeDocument(configSchema, doc.value, parseYaml(file, text).value, { base });
-  return finish(parsed.data, document, doc, base);
+  return finish(parsed.data, document, doc, base, [...files]);
 }
 
 /**
@@ -93,6 +100,7 @@ function finish(
   document: Record<string, unknown>,
   doc: YamlDocument | undefined,
   base: string,
+  files: string[],
 ): Loaded | { problems: ConfigProblem[] } {
   const config: Config = {
     ...parsed,
@@ -135,7 +143,7 @@ function finish(
   if (config.export.exporters.stdout?.type === 'stdout' && !('stdout' in (document.export as object)))
     document.export = { ...(document.export as object), stdout: { type: 'stdout', enabled: true } };
   absolutePaths(document, base);
-  return problems.length ? { problems } : { config, inventory, alarms: alarms.rules, document };
+  return problems.length ? { problems } : { config, inventory, alarms: alarms.rules, files, document };
 }
 
 /** What no single section can see. */

@@ -105,7 +105,16 @@ function withoutWaiting(merged: Config, running: Config, wanted: Config): Config
 function liveNow(running: Config, wanted: Config): string[] {
   const device = (c: Config, network: string | undefined) => c.networks[network ?? 'default']?.device;
   const waits = (wanted.lb.bgp?.peers ?? []).some((p) => device(running, p.network) !== device(wanted, p.network));
-  return waits ? LIVE.filter((l) => l !== 'lb.bgp') : LIVE;
+  return [...(waits ? LIVE.filter((l) => l !== 'lb.bgp') : LIVE), ...credentials(running, wanted)];
+}
+
+/** A user, password or token of Kafka that is renewed is taken with the next connections; another mechanism is another way to log in. */
+function credentials(running: Config, wanted: Config): string[] {
+  return Object.entries(running.export.exporters).flatMap(([name, e]) => {
+    const next = wanted.export.exporters[name];
+    if (e.type !== 'kafka' || next?.type !== 'kafka' || e.sasl?.mechanism !== next.sasl?.mechanism) return [];
+    return ['username', 'password', 'token'].map((key) => `export.exporters.${name}.sasl.${key}`);
+  });
 }
 
 /** `running` with what `wanted` has at `path`. A section that comes or goes as a whole waits for a restart. */
@@ -119,7 +128,9 @@ function take(running: unknown, wanted: unknown, [key, ...rest]: string[]): unkn
 /** The same of documents (config/document.ts), whose parts have the same names. */
 export function mergeLiveDocument(running: Document, wanted: Document, before: Config, after: Config): Document {
   let merged: unknown = running;
-  for (const path of liveNow(before, after)) merged = take(merged, wanted, path.split('.'));
+  // Exporters stand there by name alone.
+  for (const path of liveNow(before, after))
+    merged = take(merged, wanted, path.replace(/^export\.exporters\./, 'export.').split('.'));
   return merged as Document;
 }
 

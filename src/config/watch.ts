@@ -25,6 +25,8 @@ export interface WatchOptions {
   configFile: string | undefined;
   config: Config;
   document: Record<string, unknown>;
+  /** What `${file:…}` names. */
+  files: readonly string[];
   env: Record<string, string | undefined>;
   log: Logger;
   supervisor: Reloadable;
@@ -39,6 +41,7 @@ const POLL_MS = 1000;
 export function watchChanges(o: WatchOptions): () => void {
   let running = o.config;
   let document = o.document;
+  let named: readonly string[] = [];
   const watched = new Map<string, () => void>();
   const watch = (file: string, fn: () => void): void => {
     watchFile(file, { interval: POLL_MS, persistent: false }, (now, before) => {
@@ -87,6 +90,7 @@ export function watchChanges(o: WatchOptions): () => void {
       );
       return;
     }
+    follow(loaded.files);
     const plan = planReload(running, loaded.config);
     if (plan.live.length === 0 && plan.restart.length === 0) return;
     const before = running.inventory?.file;
@@ -107,7 +111,19 @@ export function watchChanges(o: WatchOptions): () => void {
     o.log.info({ applied: plan.live, needs_restart: plan.restart }, 'configuration reloaded');
   };
 
+  /** Secrets are renewed in their own files: what is no more named is no more followed. */
+  const follow = (files: readonly string[]): void => {
+    for (const file of named) {
+      if (files.includes(file)) continue;
+      unwatchFile(file);
+      watched.delete(file);
+    }
+    for (const file of files) if (!named.includes(file)) watch(file, configChanged);
+    named = files;
+  };
+
   if (o.configFile !== undefined) watch(o.configFile, configChanged);
+  follow(o.files);
   if (running.inventory) watch(running.inventory.file, inventoryChanged);
   if (running.alarms.file !== undefined) watch(running.alarms.file, alarmsChanged);
   o.onReload(() => {

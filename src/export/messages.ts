@@ -2,7 +2,7 @@
 import type { EventClass } from '../event/types.ts';
 import type { Position } from '../spool/types.ts';
 import type { ExportConfig } from './config.ts';
-import type { ExporterProgress } from './types.ts';
+import type { Credentials, ExporterProgress } from './types.ts';
 
 export interface ExportInit {
   kind: 'init';
@@ -35,6 +35,8 @@ export type ToExport =
   | { kind: 'durable'; cls: EventClass; end: Position; seq: number }
   /** The cluster or the VIPs have changed. */
   | { kind: 'peers'; peers: string[]; saltNode: number }
+  /** Credentials of exporters, by name, may be others now. */
+  | { kind: 'credentials'; of: Record<string, Credentials> }
   /** One of `olderShards` is recovered and read for its manifests: not before may it be drained and removed. */
   | { kind: 'scanned'; shard: string }
   /** What was last handed over as `lines` is written. */

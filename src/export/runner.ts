@@ -107,6 +107,9 @@ export class ExportRunner {
         this.peers.replace(m.peers);
         this.salts.node = m.saltNode;
         return;
+      case 'credentials':
+        for (const e of this.exporters) if (m.of[e.name]) e.setCredentials?.(m.of[e.name]);
+        return;
       case 'scanned':
         this.scanned.add(m.shard);
         this.wake?.();

@@ -48,6 +48,13 @@ export interface ShardExport {
   close(): void;
 }
 
+/** Of `sasl`: the mechanism stays. */
+export interface Credentials {
+  username: string;
+  password: string;
+  token?: string;
+}
+
 export interface Exporter {
   readonly name: string;
   /** A durable exporter holds the spool until it has delivered; another one skips ahead. */
@@ -58,6 +65,8 @@ export interface Exporter {
   progress(): ExporterProgress;
   /** Called when what `progress` says may have changed what is waited for (`drained`). */
   onChange: () => void;
+  /** Renewed credentials, where it has any: taken with new connections. */
+  setCredentials?(c: Credentials): void;
   /** Its client library is in an unknown state: a new client, and what was in flight is sent again. */
   rebuild?(): void;
   close(): Promise<void>;

@@ -6,7 +6,7 @@ import type { Logger } from '../core/log.ts';
 import type { EventClass } from '../event/types.ts';
 import { knownLowWater } from '../export/marks.ts';
 import type { FromExport, ToExport } from '../export/messages.ts';
-import type { ExporterProgress } from '../export/types.ts';
+import type { Credentials, ExporterProgress } from '../export/types.ts';
 import { realFs } from '../spool/fs.ts';
 import type { Position } from '../spool/types.ts';
 import type { Registry } from '../telemetry/registry.ts';
@@ -95,9 +95,10 @@ export class ExportHost {
     this.tell({ kind: 'durable', cls, end, seq });
   }
 
-  /** Members of the cluster and VIPs may be others now. */
+  /** Members of the cluster, VIPs and credentials may be others now. */
   reconfigure(config: Config): void {
     this.tell({ kind: 'peers', peers: peersOf(config), saltNode: saltNodeOf(config) });
+    this.tell({ kind: 'credentials', of: credentialsOf(config) });
   }
 
   /** A shard of an older generation has its manifests: it may be drained and removed. */
@@ -203,6 +204,14 @@ export class ExportHost {
         metrics.handle('tidegate_lost_events_total', { collector, reason: 'quarantine' }).value = n;
     }
   }
+}
+
+function credentialsOf({ export: { exporters } }: Config): Record<string, Credentials> {
+  const out: Record<string, Credentials> = {};
+  for (const [name, e] of Object.entries(exporters))
+    if (e.type === 'kafka' && e.sasl)
+      out[name] = { username: e.sasl.username, password: e.sasl.password, token: e.sasl.token };
+  return out;
 }
 
 /** Where other nodes of this cluster send from, and its VIPs. */

@@ -1,6 +1,6 @@
 /** What a changed file means for what runs: taken over at once, or at the next start. */
 import { describe, expect, it } from 'vitest';
-import { mergeLive, planReload } from '../../src/config/plan.ts';
+import { mergeLive, mergeLiveDocument, planReload } from '../../src/config/plan.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 
 const base = {
@@ -11,6 +11,23 @@ const base = {
   },
 };
 const parse = (over: object = {}) => configSchema.parse({ ...base, ...over }) as Config;
+
+describe('credentials of Kafka', () => {
+  const kafka = (sasl: object) =>
+    configSchema.parse({ collectors: {}, export: { kafka: { brokers: ['b:9092'], sasl } } }) as unknown as Config;
+  const old = { mechanism: 'plain', username: 'u', password: 'old' };
+
+  it('are taken over live, the mechanism is not', () => {
+    const [before, after] = [kafka(old), kafka({ ...old, password: 'new' })];
+    expect(planReload(before, after)).toEqual({ live: ['export.exporters.kafka.sasl.password'], restart: [] });
+    expect(mergeLive(before, after)).toEqual(after);
+    const other = kafka({ mechanism: 'scram-sha-512', username: 'u', password: 'new' });
+    expect(planReload(before, other).live).toEqual([]);
+    expect(mergeLive(before, other)).toEqual(before);
+    const document = (password: string) => ({ export: { kafka: { sasl: { password } } } });
+    expect(mergeLiveDocument(document('a'), document('b'), before, after)).toEqual(document('b'));
+  });
+});
 
 describe('the plan of a reload', () => {
   it('takes over VIPs and peers at once', () => {

@@ -16,11 +16,17 @@ const topicName = z
 
 const broker = z.string().refine((s) => parseBroker(s) !== undefined, 'HOST:PORT such as kafka-1.example:9092');
 
+/** Renewed in place, so a path and not its content. */
+const pemFile = z
+  .string()
+  .min(1)
+  .refine((s) => !s.includes('-----BEGIN '), 'the path of a PEM file, not its text: leave ${file:} out');
+
 const tls = z
   .strictObject({
-    ca: z.string().min(1).optional().meta({ description: 'PEM file of the CAs; absent: those of the system' }),
-    cert: z.string().min(1).optional().meta({ description: 'PEM file of our certificate' }),
-    key: z.string().min(1).optional().meta({ description: 'PEM file of its key' }),
+    ca: pemFile.optional().meta({ description: 'PEM file of the CAs; absent: those of the system' }),
+    cert: pemFile.optional().meta({ description: 'PEM file of our certificate' }),
+    key: pemFile.optional().meta({ description: 'PEM file of its key' }),
   })
   .refine((t) => (t.cert === undefined) === (t.key === undefined), 'cert and key together');
 

@@ -140,6 +140,19 @@ export class ClientError extends Error {
   }
 }
 
+/**
+ * ILLEGAL_SASL_STATE. A broker that refuses a token says so in the exchange (RFC 7628 section 3.2.2), which the client libraries take for a
+ * success; what they send next is answered with this.
+ */
+export const ILLEGAL_SASL_STATE = 34;
+
+export function tokenRefused(): ClientError {
+  return new ClientError(
+    'authentication',
+    'it does not take the token: it has expired, or is of somebody it does not know',
+  );
+}
+
 /** Words for a cluster that cannot be reached. */
 export function unreachableText(brokers: readonly string[], e: ClientError): ProblemText {
   const where = brokers.join(', ');
@@ -147,7 +160,7 @@ export function unreachableText(brokers: readonly string[], e: ClientError): Pro
     case 'authentication':
       return {
         problem: `Kafka at ${where} refuses our credentials (${e.message})`,
-        fix: 'correct export.kafka.sasl: mechanism, username, password',
+        fix: 'correct export.kafka.sasl: mechanism, username and password, or token',
       };
     case 'tls':
       return {

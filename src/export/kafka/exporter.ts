@@ -6,7 +6,7 @@ import { project } from '../../event/projections/index.ts';
 import { copyEvent } from '../../event/record.ts';
 import { EVENT_CLASSES, EVENT_TYPES, type EventClass, type EventType } from '../../event/types.ts';
 import type { Position } from '../../spool/types.ts';
-import type { Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
+import type { Credentials, Exporter, ExporterProblem, ExporterProgress, ShardExport, ShardLogs } from '../types.ts';
 import type { ClientFactory } from './client.ts';
 import { type KafkaConfig, topicOf } from './config.ts';
 import { DeadLetters, dlqRecord } from './dlq.ts';
@@ -102,6 +102,14 @@ export class KafkaExporter implements Exporter {
     this.shards.add(shard);
     shard.onClose = () => this.shards.delete(shard);
     return shard;
+  }
+
+  setCredentials(c: Credentials): void {
+    const { sasl } = this.o.config;
+    if (!sasl || (sasl.username === c.username && sasl.password === c.password && sasl.token === c.token)) return;
+    Object.assign(sasl, { username: c.username, password: c.password, token: c.token });
+    this.o.log.info({ exporter: this.name }, 'the credentials have changed: connecting again with the new ones');
+    this.producer.reconnect();
   }
 
   rebuild(): void {

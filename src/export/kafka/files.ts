@@ -16,13 +16,18 @@ export function readTls(tls: NonNullable<KafkaConfig['tls']>): ConnectionOptions
   };
 }
 
+/** Read at each connection from `sasl` as it is then: who changes it has to connect again. */
 export function resolveSasl(sasl: NonNullable<KafkaConfig['sasl']>): ResolvedSasl {
-  const { token, token_file } = sasl;
+  const { token_file } = sasl;
   return {
     mechanism: sasl.mechanism,
-    username: sasl.username,
-    password: sasl.password,
-    token: () => (token_file === undefined ? (token ?? '') : readFileSync(token_file, 'utf8').trim()),
+    get username() {
+      return sasl.username;
+    },
+    get password() {
+      return sasl.password;
+    },
+    token: () => (token_file === undefined ? (sasl.token ?? '') : readFileSync(token_file, 'utf8').trim()),
   };
 }
 

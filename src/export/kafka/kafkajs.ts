@@ -20,7 +20,7 @@ import {
   type ProduceBatch,
   parseBroker,
 } from './client.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, ILLEGAL_SASL_STATE, tokenRefused } from './errors.ts';
 import { toClientError } from './failure.ts';
 
 interface Encoder {
@@ -179,6 +179,7 @@ class KafkajsClient implements KafkaFetcher {
         link,
         build({ topics, allowAutoTopicCreation: false }),
       )) as unknown as DecodedMetadata;
+      if (decoded.topicMetadata.some((t) => t.topicErrorCode === ILLEGAL_SASL_STATE)) throw tokenRefused();
       this.known = decoded.brokers.map((b) => ({ id: b.nodeId, host: b.host, port: b.port }));
       return {
         brokers: this.known,

@@ -38,7 +38,7 @@ import type {
   ProduceBatch,
   TopicAnswer,
 } from './client.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, ILLEGAL_SASL_STATE, tokenRefused } from './errors.ts';
 import { toClientError } from './failure.ts';
 
 const PRODUCE = { 9: produceV9, 10: produceV10, 11: produceV11 } as const;
@@ -342,7 +342,8 @@ class PlatformaticClient implements KafkaAdmin {
       if (device && !tls) device.around(connect);
       else connect();
     });
-    const { apiKeys } = await call(apiVersionsV3.api, link.connection, 'tidegate', '1');
+    const { apiKeys, errorCode } = await call(apiVersionsV3.api, link.connection, 'tidegate', '1');
+    if (errorCode === ILLEGAL_SASL_STATE) throw tokenRefused();
     for (const [key, modules] of [
       [PRODUCE_KEY, PRODUCE],
       [METADATA_KEY, METADATA],
