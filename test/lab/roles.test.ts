@@ -145,7 +145,7 @@ describe.skipIf(!labAvailable('ip', 'bgpd', 'zebra', 'vtysh', 'snmptrap'))('role
     await waitFor(async () => (await lb()).vips?.[0].last_packet, 'the VIP to be seen in use');
     const shown = await verb(user(), 'status');
     expect(shown.stdout).toMatch(/grade full/);
-    expect(shown.stdout).toMatch(new RegExp(`peer ${ROUTER} +Established`));
+    expect(shown.stdout).toMatch(new RegExp(`${ROUTER} +\\d+ +Established`));
     expect((await explained()).filter((f) => f.severity === 'problem')).toEqual([]);
   });
 
