@@ -496,7 +496,12 @@ describe('the configuration of v3', () => {
 
   it('is taken over without a restart', () => {
     const config = (snmp: object): Config =>
-      ({ networks: {}, lb: { vips: [] }, collectors: { snmp_trap: snmpTrapConfig.parse(snmp) } }) as unknown as Config;
+      ({
+        networks: {},
+        lb: { vips: [] },
+        export: { exporters: {} },
+        collectors: { snmp_trap: snmpTrapConfig.parse(snmp) },
+      }) as unknown as Config;
     const plan = planReload(config({}), config({ ...CONFIG, engines: [{ id: OWN }] }));
     expect(plan.restart).toEqual([]);
     expect(plan.live).toContain('collectors.snmp_trap.users');
