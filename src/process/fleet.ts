@@ -18,6 +18,7 @@ import type { Asker, Gathered } from './ask.ts';
 import { autoWorkers } from './auto-workers.ts';
 import { Child, FIRST_FD } from './child.ts';
 import type { CounterStore } from './counters.ts';
+import { type Carrier, Courier } from './courier.ts';
 import { hardRemedy } from './fixes.ts';
 import { Handover } from './handover.ts';
 import { planListens } from './listens.ts';
@@ -36,8 +37,6 @@ const WORKER_SILENCE_MS = 15_000;
 const WORKER_ARGS = ['--v8-pool-size=1', '--min-semi-space-size=8', '--max-semi-space-size=16'];
 /** The pids of the workers, relative to data_dir. */
 export const CHILDREN_FILE = 'children';
-/** Events of processes that have no spool, kept while no worker is live. */
-const UNSAID_LIMIT = 1000;
 
 export interface FleetOptions {
   config: () => Config;
@@ -86,7 +85,7 @@ export class Fleet {
   nativeProblem: string | undefined;
   private readonly o: FleetOptions;
   private readonly slots: Slot[] = [];
-  private readonly unsaid: SystemEvent[] = [];
+  private readonly courier = new Courier<number>(() => this.live());
   private opened: Opened | undefined;
   private handover = new Handover(0);
   private relistening: Promise<void> = Promise.resolve();
@@ -283,9 +282,17 @@ export class Fleet {
 
   /** An event of a process that has no spool goes through a live worker; without one it waits. */
   say(event: SystemEvent): void {
-    const index = this.slots.findIndex((s) => s.started && this.o.clock.nowMs() - s.renewedAt < 1000);
-    if (index >= 0) this.tell(index, { kind: 'emit', event });
-    else if (this.unsaid.length < UNSAID_LIMIT) this.unsaid.push(event);
+    this.courier.say(event);
+  }
+
+  private live(): Carrier<number> | undefined {
+    const key = this.slots.findIndex((s) => s.started && this.o.clock.nowMs() - s.renewedAt < 1000);
+    if (key < 0) return undefined;
+    const send = (id: number, event: SystemEvent): boolean => {
+      this.tell(key, { kind: 'emit', id, event });
+      return true;
+    };
+    return { key, send };
   }
 
   /** Workers that have been silent for over 5 s. */
@@ -330,7 +337,7 @@ export class Fleet {
         s.started && now - s.renewedAt < leaseTimeoutMs ? 1 : 0;
       this.tell(i, { kind: 'node-usage', others: this.othersUsage(i) });
     });
-    if (this.unsaid.length > 0) for (const e of this.unsaid.splice(0)) this.say(e);
+    this.courier.flush();
   }
 
   measureOlder(): void {
@@ -382,6 +389,9 @@ export class Fleet {
       case 'answer':
         this.o.asker.answer(m.id, `worker ${index}`, m.value);
         return;
+      case 'emitted':
+        this.courier.confirmed(index, m.id);
+        return;
       case 'lines':
         this.o.onLines(m.text, () => this.tell(index, { kind: 'lines-written' }));
         return;
@@ -422,6 +432,7 @@ export class Fleet {
     this.handover.close(index);
     this.o.registry.handle('tidegate_worker_restarts_total', { worker: index }).value++;
     Object.assign(this.slots[index], { bound: false, started: false, hard: [`worker ${index} ended: ${how}`] });
+    this.courier.gone(index);
   }
 
   private othersUsage(index: number): Record<EventClass, { bytes: number; unexported: number }> {

@@ -92,7 +92,8 @@ export type ToWorker =
   | { kind: 'unlisten'; key: string }
   /** Other settings of a listener whose socket stays. */
   | { kind: 'adjust'; listen: Listen }
-  | { kind: 'emit'; event: SystemEvent }
+  /** Confirmed with `emitted`. */
+  | { kind: 'emit'; id: number; event: SystemEvent }
   | { kind: 'tap'; filter: TapFilter | undefined }
   | { kind: 'lines-written' }
   | { kind: 'draining'; on: boolean }
@@ -151,6 +152,7 @@ export type FromWorker =
   | { kind: 'closed' }
   | (Renewal & { samples: Sample[]; usage: SpoolUsage; drops: Record<string, number> })
   | { kind: 'answer'; id: number; value: unknown }
+  | { kind: 'emitted'; id: number }
   | { kind: 'lines'; text: string }
   | { kind: 'tapped'; events: TappedEvent[] }
   | { kind: 'stopped' }
@@ -200,7 +202,8 @@ export type FromSpeakerToWorker =
   | { kind: 'decision'; decision: SpeakerDecision; clockSkew?: number }
   /** The node is drained: long-lived sessions go, one after the other. */
   | { kind: 'close-sessions'; spreadMs: number }
-  | { kind: 'event'; event: SystemEvent }
+  /** Confirmed with `said`. */
+  | { kind: 'event'; id: number; event: SystemEvent }
   /** To an ingest instance that asked. */
   | { kind: 'answer'; id: number; value: unknown }
   /** To an ingest instance: somebody drained, or undrained, this node at the speaker's own door. */
@@ -221,7 +224,6 @@ export type FromSpeaker =
   | { kind: 'up' }
   | { kind: 'beat'; decision: SpeakerDecision; samples: Sample[] }
   | { kind: 'answer'; id: number; value: unknown }
-  | { kind: 'event'; event: SystemEvent }
   /** An ingest instance drained, or undrained, this node. */
   | { kind: 'draining'; on: boolean }
   | { kind: 'stopped' }

@@ -5,7 +5,7 @@ import type { Logger } from '../core/log.ts';
 import type { Asker } from './ask.ts';
 import { Child } from './child.ts';
 import type { CounterStore } from './counters.ts';
-import type { ExpectedListens, FromSpeaker, SpeakerDecision, SystemEvent, ToSpeaker } from './messages.ts';
+import type { ExpectedListens, FromSpeaker, SpeakerDecision, ToSpeaker } from './messages.ts';
 import type { SpeakerSide } from './speaker-link.ts';
 import { beginRun, endRun } from './speaker-run.ts';
 
@@ -26,8 +26,6 @@ export interface SpeakerHostOptions {
   log: Logger;
   counters: CounterStore;
   asker: Asker;
-  /** An event for which the speaker knew no live worker. */
-  onEvent(e: SystemEvent): void;
   /** An instance in another container drained, or undrained, this node. */
   onDraining(on: boolean): void;
   /** It is heard for the first time: all that it needs is there. */
@@ -165,9 +163,6 @@ export class SpeakerHost implements SpeakerSide {
         return;
       case 'answer':
         this.o.asker.answer(m.id, 'speaker', m.value);
-        return;
-      case 'event':
-        this.o.onEvent(m.event);
         return;
       case 'fatal':
         this.failed = `the speaker cannot run: ${m.message}`;

@@ -11,6 +11,7 @@ import { createDial } from '../net/tcp.ts';
 import { listenUnix, type UnixPeer } from '../net/unix.ts';
 import { makeLogger } from '../telemetry/log.ts';
 import { Registry } from '../telemetry/registry.ts';
+import { Courier } from './courier.ts';
 import { IngestDoor } from './ingest-door.ts';
 import { LatenessMeter } from './lateness.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
@@ -79,10 +80,16 @@ function tell(m: FromSpeakerToWorker): void {
   for (const peer of workers) peer.send(m);
 }
 
-/** An event goes through a live worker; without one the supervisor keeps it until there is one. */
+/** An event goes through a live worker; without one it waits. */
+const courier = new Courier<UnixPeer>(() => {
+  const [peer] = workers;
+  return (
+    peer && { key: peer, send: (id, event) => peer.send({ kind: 'event', id, event } satisfies FromSpeakerToWorker) }
+  );
+});
+
 function say(event: SystemEvent): void {
-  for (const peer of workers) if (peer.send({ kind: 'event', event } satisfies FromSpeakerToWorker)) return;
-  send({ kind: 'event', event });
+  courier.say(event);
 }
 
 async function run(init: SpeakerInit): Promise<void> {
@@ -126,14 +133,18 @@ async function run(init: SpeakerInit): Promise<void> {
         let worker: number | undefined;
         peer.onMessage = (message) => {
           if (!speaker!.listening(message) && !speaker!.renewal(message)) {
-            door!.heard(peer, message);
+            const { kind, id } = (message ?? {}) as { kind?: unknown; id?: unknown };
+            if (kind === 'said') courier.confirmed(peer, id);
+            else door!.heard(peer, message);
             return;
           }
           worker = (message as { worker: number }).worker;
           workers.add(peer);
+          courier.flush();
         };
         peer.onClose = () => {
           workers.delete(peer);
+          courier.gone(peer);
           door!.closed(peer);
           if (worker !== undefined) speaker!.channelClosed(worker);
         };

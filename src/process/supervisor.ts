@@ -236,7 +236,6 @@ export class Supervisor implements Admin {
       nativeProblem,
       counters: this.counters,
       asker: this.asker,
-      onEvent: (e) => this.fleet?.say(e),
       onDraining: (on) => this.setDraining(on),
       onUp: () => {
         if (this.o.role === 'speaker') this.o.log.info({ role: 'speaker', admin: this.adminAddress }, 'ready');

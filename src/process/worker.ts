@@ -249,8 +249,10 @@ export class Worker {
       // First of all what is open: without it nothing of ours is announced.
       up: () => this.lease.send(this.listeners.said()),
       said: (m) => {
-        if (m.kind === 'event') this.say(m.event);
-        else if (m.kind === 'close-sessions') this.collectors.closeSessions(m.spreadMs);
+        if (m.kind === 'event') {
+          this.say(m.event);
+          this.lease.send({ kind: 'said', id: m.id });
+        } else if (m.kind === 'close-sessions') this.collectors.closeSessions(m.spreadMs);
         else if (m.kind === 'decision') this.collectors.clockSkew(m.clockSkew);
       },
     });
@@ -364,6 +366,7 @@ export class Worker {
         return;
       case 'emit':
         this.say(m.event);
+        this.send({ kind: 'emitted', id: m.id });
         return;
       case 'tap':
         this.tapPump.follow(m.filter, this.pipeline, this.config.node);
