@@ -20,12 +20,26 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 const wrong = [];
 /** What failed, by name and first words of the reason: said again at the very end, where a long log is read. */
 const failures = [];
+/** How long each step and each file took: a budget is kept by who sees it. Nothing is judged by it. */
+const started = Date.now();
+const steps = [];
+const files = [];
+const SLOWEST = 12;
 
 function step(name, file, argv) {
   console.log(`\n== ${name}`);
+  const begun = Date.now();
   const done = spawnSync(file, argv, { cwd: repo, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  steps.push(`${name} ${duration(Date.now() - begun)}`);
   if (done.error) console.log(String(done.error));
   return done.status === 0;
+}
+
+/** `2m 05s`, `12.3s`. */
+function duration(ms) {
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)}s`;
+  return `${Math.floor(seconds / 60)}m ${String(Math.floor(seconds % 60)).padStart(2, '0')}s`;
 }
 
 /** A step that is no test of the runner counts as one failure when it fails. */
@@ -61,6 +75,7 @@ function vitest(project) {
     total.skipped += json.numPendingTests + json.numTodoTests;
     for (const file of json.testResults) {
       const where = relative(repo, file.name);
+      files.push({ where, ms: file.endTime - file.startTime });
       const bad = file.assertionResults.filter((t) => t.status === 'failed');
       for (const t of bad) failures.push(`${where} > ${t.fullName}\n${words(t.failureMessages.join('\n'))}`);
       if (file.status === 'failed' && bad.length === 0) failures.push(`${where}\n${words(file.message ?? '')}`);
@@ -115,6 +130,12 @@ if (filters.length === 0) {
 }
 vitest('unit');
 if (lab) vitest('lab');
+
+const slowest = files.filter((f) => f.ms > 0).sort((a, b) => b.ms - a.ms);
+if (slowest.length > 1) console.log('\nSlowest files');
+for (const f of slowest.slice(0, slowest.length > 1 ? SLOWEST : 0))
+  console.log(`${duration(f.ms).padStart(9)}  ${f.where}`);
+console.log(`\n${duration(Date.now() - started)} in all: ${steps.join(', ')}`);
 
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 if (wrong.length > 0) console.log(`\nFailed: ${wrong.join(', ')}`);
