@@ -138,8 +138,16 @@ function expand(text: string, v: Variables): { text: string; problem?: string } 
   return problem === undefined ? { text: out } : { text: out, problem };
 }
 
-/** Below these a value may be a secret in the wrong place; `key` may be PEM text. */
-const SECRET_PATH = /^(communities|tokens|key)$/;
+/** Below these a value may be a secret in the wrong place; `key` may be PEM text. Communities of BGP are none. */
+const SECRET_PATH = /^(snmp_trap\.communities|admin\.api\.tokens|key)(\.|$)/;
+/** What is never one, also there. */
+const PLAIN = /^(from|role)$/;
+
+function maySecret(path: readonly PropertyKey[]): boolean {
+  const keys = path.map(String);
+  if (keys.some((k) => SECRET.test(k))) return true;
+  return keys.some((_, i) => SECRET_PATH.test(keys.slice(i).join('.'))) && !keys.some((k) => PLAIN.test(k));
+}
 
 /** Zod's issues as problems: file, line, what stands there, what is allowed, the nearest key. */
 export function problemsOf(doc: YamlDocument, error: z.ZodError, schema: z.ZodType): ConfigProblem[] {
@@ -180,7 +188,7 @@ export function problemsOf(doc: YamlDocument, error: z.ZodError, schema: z.ZodTy
         line: doc.lineOf(path),
         path: path.join('.'),
         message: issue.code === 'custom' ? `must be ${issue.message}` : issue.message,
-        value: path.some((k) => SECRET_PATH.test(String(k)) || SECRET.test(String(k))) ? undefined : redact(value),
+        value: maySecret(path) ? undefined : redact(value),
         allowed: issue.code === 'invalid_value' ? issue.values.join(', ') : undefined,
       });
     }
@@ -263,11 +271,18 @@ function distance(a: string, b: string): number {
   return row[b.length];
 }
 
+/** Of a mapping its keys: a value below may be a secret under a name that is none. */
+function wrong(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return value.length === 1 ? 'a list of one' : `a list of ${value.length}`;
+  return `{${Object.keys(value).join(', ')}}`;
+}
+
 /** The lines an operator reads. */
 export function formatProblem(p: ConfigProblem): string {
   const where = p.line > 0 ? `${p.file}:${p.line}` : p.file;
   let text = `${where}: ${p.path ? `${p.path}: ` : ''}${p.message}`;
-  if (p.value !== undefined && typeof p.value !== 'object') text += `; got ${JSON.stringify(p.value)}`;
+  if (p.value !== undefined) text += `; got ${wrong(p.value)}`;
   if (p.nearest !== undefined) text += `; did you mean \`${p.nearest}\`?`;
   if (p.allowed !== undefined) text += `; allowed: ${p.allowed}`;
   return text;

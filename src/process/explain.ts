@@ -39,6 +39,8 @@ export interface ExplainInput {
   silent: string[];
   /** Why workers do not run at all; empty: they do. */
   notRunning: string[];
+  /** Names of workers that have not begun to read yet. */
+  starting: string[];
   userKeys: UserKeysStatus;
   /** Absolute. */
   dataDir: string;
@@ -142,13 +144,17 @@ function toleratedFindings(i: ExplainInput, known: Set<string>, addresses: Set<s
 
 function nodeFindings(i: ExplainInput): Finding[] {
   const out: Finding[] = [];
-  for (const name of i.silent)
+  for (const name of i.silent) {
+    const starts = i.starting.includes(name);
     out.push({
       at: 'process',
       severity: 'problem',
-      cause: `${name} does not answer`,
-      fix: 'it is restarted when it stays silent; see the log for why',
+      cause: starts ? `${name} is starting` : `${name} does not answer`,
+      fix: starts
+        ? hardRemedy('starting', { dataDir: i.dataDir, listening: '' }).fix
+        : 'it is restarted when it stays silent; see the log for why',
     });
+  }
   if (i.role === 'speaker')
     out.push({
       at: 'process',

@@ -74,6 +74,12 @@ export function hardRemedy(reason: string, c: RemedyContext): Remedy {
   if (/EIO/.test(reason)) return { at: 'spool', fix: 'the disk fails: see the log of the kernel, replace the disk' };
   if (/\bversion\b/.test(reason) && /newer|format/.test(reason))
     return { at: 'spool', fix: 'run the version of tidegate that wrote it, or a newer one' };
+  if (/^(worker \d+ is )?starting$|not read yet/.test(reason))
+    return {
+      at: 'process',
+      fix: 'nothing: it reads its spool, and then all workers begin together; ask again in a moment',
+    };
+  if (/^stopp(ing|ed)$/.test(reason)) return { at: 'process', fix: 'nothing: the instance ends in order' };
   if (/bound|socket|EADDR/.test(reason)) return { at: 'socket', fix: `free the address or correct it: ${c.listening}` };
   if (/disk|sync|spool/.test(reason))
     return { at: 'spool', fix: `look at the disk of ${c.dataDir}; see the log of this node` };

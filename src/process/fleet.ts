@@ -319,6 +319,13 @@ export class Fleet {
     return this.slots.map((_, i) => this.whyNot(i)).filter((why) => why !== undefined);
   }
 
+  /** Workers that read their shards and bind: they do not answer yet, and nothing is wrong with them. */
+  starting(): string[] {
+    return this.slots.flatMap((s, i) =>
+      !s.started && s.failed === undefined && s.child.running ? [`worker ${i}`] : [],
+    );
+  }
+
   private listening(): string {
     return this.listens.map((l) => formatEndpoint(l.spec.address, l.spec.port)).join(', ');
   }

@@ -376,6 +376,7 @@ export class Supervisor implements Admin {
       workers,
       silent,
       notRunning: this.fleet?.notRunning() ?? [],
+      starting: this.fleet?.starting() ?? [],
       userKeys: this.forWorkers.keyStatus(),
       dataDir: process.cwd(),
       lb: lb as Record<string, unknown>,

@@ -235,6 +235,22 @@ describe('secrets', () => {
     expect(plain[0]).not.toContain('1234567');
   });
 
+  it('a wrong value that is none is shown, and of a mapping its keys', () => {
+    const said = problemsOf(
+      [
+        'collectors: {snmp_trap: {communities: [{name: hush, from: [10.0.0.0/99]}, hush]}}',
+        'lb: {bgp: {asn: 1, peers: [{address: 192.0.2.1, asn: 2, communities: [7]}]}}',
+        'export: {kafka: {brokers: ["b:9092"], sasl: {mechanism: plain, password: hush}}}',
+        'admin: {api: {listen: "127.0.0.1:1", tokens: [{name: a, role: boss, token: hush}]}}',
+      ].join('\n'),
+    ).join('\n');
+    expect(said).toMatch(/communities\.0\.from\.0: must be a prefix .*; got "10\.0\.0\.0\/99"/);
+    expect(said).toMatch(/peers\.0\.communities\.0: .*; got 7/);
+    expect(said).toMatch(/sasl: must be username and password; got \{mechanism, password\}/);
+    expect(said).toMatch(/tokens\.0\.role: .*got "boss"/);
+    expect(said).not.toContain('hush');
+  });
+
   it('of digits stay text', () => {
     const config = configOf('collectors:\n  snmp_trap:\n    communities:\n      - name: $' + '{COMMUNITY}\n', {
       COMMUNITY: '007',

@@ -18,6 +18,7 @@ function findings(worker: Partial<WorkerStatus>, over: Partial<ExplainInput> = {
     workers: [{ index: 0, hard: [], soft: [], exporters: [], ...worker } as unknown as WorkerStatus],
     silent: [],
     notRunning: [],
+    starting: [],
     userKeys: { users: 0, pending: 0, without: 0, starting: false },
     dataDir: '/var/lib/tidegate',
     lb: {},
@@ -48,9 +49,18 @@ describe('explain', () => {
     ['disk not writable: ENOSPC: no space left on device, write', 'spool', /free space on .*\/var\/lib\/tidegate/],
     ['SNMPv3: the keys of 2701 of 3000 users are not made yet', 'process', /master_key/],
     ['disk: a record waits over 1 s for its fdatasync', 'spool', /disk of \/var\/lib\/tidegate/],
+    ['starting', 'process', /ask again/],
+    ['sockets are not read yet', 'process', /ask again/],
+    ['stopping', 'process', /ends in order/],
   ])('%s', (reason, at, fix) => {
     const f = findings({ hard: [reason] }).find((x) => x.cause === `worker 0: ${reason}`);
     expect(f).toMatchObject({ at, severity: 'problem', fix: expect.stringMatching(fix) });
+  });
+
+  it('a worker that is still starting is no silent one', () => {
+    const of = (starting: string[]) => findings({}, { silent: ['worker 1'], starting })[1];
+    expect(of(['worker 1'])).toMatchObject({ cause: 'worker 1 is starting', fix: expect.stringMatching(/ask again/) });
+    expect(of([])).toMatchObject({ cause: 'worker 1 does not answer', fix: expect.stringMatching(/restarted/) });
   });
 
   it('a worker that never runs is a problem with its reason and a fix', () => {
