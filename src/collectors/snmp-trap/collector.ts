@@ -195,7 +195,8 @@ export class SnmpTrapCollector implements Collector {
   /** A closed socket takes its queue with it: what is in it is read first, for so long as it does not become less than a trickle. */
   private async readEmpty(emptied: () => boolean): Promise<void> {
     for (let turn = 0; turn < FINISH_TURNS && !this.stopped && !emptied(); turn++)
-      await new Promise<void>((done) => this.ctx.clock.setTimeout(done, FINISH_MS));
+      // A timer that is late fires before the sockets are looked at: what they hold is read between it and an immediate.
+      await new Promise<void>((done) => this.ctx.clock.setTimeout(() => setImmediate(done), FINISH_MS));
   }
 
   private emptied(): boolean {
