@@ -127,6 +127,9 @@ export class World extends LoadWorld {
     this.sender = new Script(this.sources, 'scenario-sender.ts', senderConfig, undefined, true);
     await this.sender.ask('progress');
     for (const n of this.nodes) await this.waitPath(n, 'full');
+    // Sessions that moved while the nodes came are nobody's.
+    await this.settle();
+    this.moved();
   }
 
   private connectSources(): SenderConfig['sources'] {
