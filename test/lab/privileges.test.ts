@@ -100,14 +100,16 @@ describe.skipIf(!labAvailable() || process.getuid?.() !== 0)('processes that wer
     const port = (t.ready!.listening as { address: string }[])[0].address;
     const worker = childrenOf(t.pid).get('worker')!;
     process.kill(worker, 'SIGSTOP');
-    for (let i = 0; i < 300; i++)
+    // Few enough that a worker stopped meanwhile is not taken for a dead one on a busy machine.
+    const sent = 100;
+    for (let i = 0; i < sent; i++)
       execFileSync(labBin('snmptrap'), ['-v2c', '-c', 'public', port, String(i), '1.3.6.1.6.3.1.1.5.3']);
     const ended = t.sigterm();
     process.kill(worker, 'SIGCONT');
     expect(await ended).toMatchObject({ code: 0 });
     expect((await t.cli(['spool', 'verify', '-o', 'json'])).stdout).toMatch(/"damaged":0/);
     const events = t.events.filter((e) => e.type === 'snmp.trap.v1');
-    expect(new Set(events.map((e) => e.data.uptime_ticks)).size).toBe(300);
-    expect(events).toHaveLength(300);
+    expect(new Set(events.map((e) => e.data.uptime_ticks)).size).toBe(sent);
+    expect(events).toHaveLength(sent);
   });
 });
