@@ -9,7 +9,7 @@ import type { RecordSource } from '../types.ts';
 import type { Chunks } from './chunks.ts';
 import { partitionFor } from './partitioner.ts';
 import type { Producer, SendResult } from './producer.ts';
-import type { PartitionQueue, PendingRecord } from './queue.ts';
+import { PartitionQueue, type PendingRecord } from './queue.ts';
 
 export interface LaneLimits {
   batchBytes: number;
@@ -94,12 +94,30 @@ export class Lane {
   /** Events left to this straggler and not delivered yet, as far as this process saw them. */
   backlog = 0;
   atEnd = false;
+  /** Those of `queues` that were asked for, by type and partition: a record's way to its queue without a text. One that left is closed. */
+  private readonly found = new Map<EventType, PartitionQueue[]>();
 
   constructor(source: RecordSource, filter: Filter | undefined, chunks: Chunks) {
     this.chunks = chunks;
     this.source = source;
     this.filter = filter;
     this.backoff = new Backoff(500, 5000);
+  }
+
+  /** The queue of a partition (-1 while they are not known); a new one, of at most `cap` events a batch, where there is none. */
+  queue(type: EventType, topic: string, partition: number, cap: number): PartitionQueue {
+    let found = this.found.get(type);
+    if (found === undefined) this.found.set(type, (found = []));
+    if (partition >= 0 && partition < found.length && !found[partition].closed) return found[partition];
+    const key = `${topic} ${partition}`;
+    let q = this.queues.get(key);
+    if (!q) {
+      q = new PartitionQueue(type, topic, partition, cap, new Backoff(50, 1000));
+      this.queues.set(key, q);
+    }
+    // Without holes: the first records of a topic fill it.
+    if (partition >= 0 && partition <= found.length) found[partition] = q;
+    return q;
   }
 
   lowWater(): Position {

@@ -8,17 +8,15 @@
  *
  * A straggler owns keys, not a partition of today: it remembers the number of partitions there were when it left.
  */
-import { Backoff } from '../../core/backoff.ts';
 import type { TimerHandle } from '../../core/clock.ts';
 import { decodeRecord, type EventRecord, RECORD_HEADER, wantsExported } from '../../event/record.ts';
-import type { EventType } from '../../event/types.ts';
 import { comparePositions } from '../../spool/segment-file.ts';
 import type { Position, SpooledRecord } from '../../spool/types.ts';
 import { type Chunk, Chunks } from './chunks.ts';
 import { type Filter, Lane, type LanesOptions, type LanesState, matches } from './lane.ts';
 import { partitionFor } from './partitioner.ts';
 import type { SendResult } from './producer.ts';
-import { PartitionQueue } from './queue.ts';
+import type { PartitionQueue } from './queue.ts';
 import { QueueSender } from './queue-sender.ts';
 
 export class Lanes {
@@ -292,7 +290,7 @@ export class Lanes {
       }
       partition = partitionFor(spooled.payload, count, RECORD_HEADER, spooled.keyEnd);
     }
-    const q = this.queue(lane, spooled.type, topic, partition);
+    const q = lane.queue(spooled.type, topic, partition, o.limits.batchEvents);
     const { sec, nsec, seq, boot, position } = r;
     const converted = o.convert?.(spooled, sec, nsec);
     const record = converted ?? spooled;
@@ -320,23 +318,15 @@ export class Lanes {
     return owner;
   }
 
-  private queue(lane: Lane, type: EventType, topic: string, partition: number): PartitionQueue {
-    const key = `${topic} ${partition}`;
-    let q = lane.queues.get(key);
-    if (!q) {
-      q = new PartitionQueue(type, topic, partition, this.o.limits.batchEvents, new Backoff(50, 1000));
-      lane.queues.set(key, q);
-    }
-    return q;
-  }
-
   /** The topic has come: its events get their partitions. */
   private redeal(lane: Lane, q: PartitionQueue): void {
     const { o } = this;
     const info = o.producer.topic(q.topic)!;
     lane.queues.delete(`${q.topic} ${q.partition}`);
     lane.counts.set(q.type, info.leaders.length);
-    for (const r of q.all()) this.queue(lane, q.type, q.topic, partitionFor(r.record.key, info.leaders.length)).push(r);
+    const { length } = info.leaders;
+    for (const r of q.all())
+      lane.queue(q.type, q.topic, partitionFor(r.record.key, length), o.limits.batchEvents).push(r);
     this.sender.retire(q);
     o.onTrouble(q.type, q.topic, -1, undefined);
     this.sender.sendAll(lane);
