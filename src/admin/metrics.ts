@@ -5,6 +5,9 @@ import { METRICS, type MetricName } from '../telemetry/metrics.ts';
 import { quantileSamples } from '../telemetry/quantiles.ts';
 import type { Sample } from '../telemetry/registry.ts';
 
+/** How often the delay of the event loop is looked at: each look wakes an idle process. */
+const LOOP_SAMPLE_MS = 200;
+
 /** Renders what `samples` returns at the time of the scrape. */
 export class MetricsPage {
   private readonly prom = new PromRegistry();
@@ -12,7 +15,7 @@ export class MetricsPage {
 
   constructor(samples: () => Sample[]) {
     this.samples = samples;
-    collectDefaultMetrics({ register: this.prom, prefix: 'tidegate_' });
+    collectDefaultMetrics({ register: this.prom, prefix: 'tidegate_', eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
   }
 
   async render(): Promise<string> {

@@ -73,6 +73,8 @@ interface Slot {
   /** Why it could not open, each time it was started since it last ran. */
   failed: { message: string; times: number } | undefined;
   renewedAt: number;
+  /** What it was last told of the others' usage, as text. */
+  usageTold: string | undefined;
   /** Kernel drops that are counted, by key of the listener. */
   drops: Record<string, number>;
 }
@@ -157,6 +159,7 @@ export class Fleet {
         hard: ['starting'],
         failed: undefined,
         renewedAt: 0,
+        usageTold: undefined,
         drops: {},
       });
     }
@@ -342,7 +345,12 @@ export class Fleet {
     this.slots.forEach((s, i) => {
       this.o.registry.handle('tidegate_worker_up', { worker: i }).value =
         s.started && now - s.renewedAt < leaseTimeoutMs ? 1 : 0;
-      this.tell(i, { kind: 'node-usage', others: this.othersUsage(i) });
+      const others = this.othersUsage(i);
+      const usage = JSON.stringify(others);
+      // What it knows it need not be woken for.
+      if (!s.started || s.usageTold === usage) return;
+      s.usageTold = usage;
+      this.tell(i, { kind: 'node-usage', others });
     });
     this.courier.flush();
   }
@@ -438,7 +446,12 @@ export class Fleet {
     this.o.counters.retire(`worker ${index}`);
     this.handover.close(index);
     this.o.registry.handle('tidegate_worker_restarts_total', { worker: index }).value++;
-    Object.assign(this.slots[index], { bound: false, started: false, hard: [`worker ${index} ended: ${how}`] });
+    Object.assign(this.slots[index], {
+      bound: false,
+      started: false,
+      usageTold: undefined,
+      hard: [`worker ${index} ended: ${how}`],
+    });
     this.courier.gone(index);
   }
 
