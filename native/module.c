@@ -4,6 +4,7 @@
 static void instance_free(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
+  batch_free(data);
   free(data);
 }
 
@@ -11,6 +12,9 @@ NAPI_MODULE_INIT() {
   instance *self = calloc(1, sizeof *self);
   if (self == NULL) return throw_errno(env, "load", ENOMEM);
   napi_set_instance_data(env, self, instance_free, NULL);
+  sums_init();
+  batch_init();
+  digest_init();
   static const struct {
     const char *name;
     napi_callback call;
@@ -48,6 +52,11 @@ NAPI_MODULE_INIT() {
       {"socketPair", socket_pair},
       {"sendFds", send_fds},
       {"receiveFds", receive_fds},
+      {"sealRecords", seal_records},
+      {"soundRecords", sound_records},
+      {"packRecords", pack_records},
+      {"crc32c", sum_crc32c},
+      {"shortHash", short_hash},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value f;

@@ -10,7 +10,11 @@
  *   netlink.c  interface addresses by rtnetlink(7);
  *   link.c     links, and word of their changes;
  *   raw.c      raw IP and packet sockets, TCP-MD5, TCP-AO, the least TTL, real-time priority;
- *   privileges.c  what a process that was started as root keeps.
+ *   privileges.c  what a process that was started as root keeps;
+ *   sums.c     CRC-32 and CRC-32C with the instructions of the processor;
+ *   records.c  the records of a spool segment, many in one call;
+ *   batch.c    the records of a Kafka batch;
+ *   digest.c   SHA-256 without the ways around it.
  *
  * Opening throws an Error with a `code`. Everything that runs later returns an errno number (0: done) and never throws.
  * Loaded by src/net/native.ts only, which describes each function for its callers.
@@ -37,7 +41,7 @@
 #include <uv.h>
 
 /* Raised with every change of what JavaScript sees; src/net/native.ts refuses another number. */
-#define TIDEGATE_NET_ABI 7
+#define TIDEGATE_NET_ABI 8
 
 /* ---- common.c ---- */
 
@@ -81,12 +85,44 @@ size_t keep_bytes(int64_t slots, int64_t areas, int64_t stride);
 /* Finds the parts in `memory` and points each message to its own; what a dead reader left stays. */
 void keep_attach(keep *k, uint8_t *memory, uint32_t slots, uint32_t areas, uint32_t stride);
 
+/* ---- sums.c ---- */
+
+void sums_init(void);
+/* Both go on with `crc`, 0 at the start. */
+uint32_t crc32_of(const uint8_t *p, size_t n, uint32_t crc);
+uint32_t crc32c_of(const uint8_t *p, size_t n, uint32_t crc);
+
+/* ---- records.c ---- */
+
+/* Where the parts of a spooled payload end, and its value begins. */
+typedef struct event_offsets {
+  size_t subject_end, key_end, id_end, value;
+} event_offsets;
+
+uint32_t read_u32(const uint8_t *p);
+uint32_t read_u16(const uint8_t *p);
+/* False where the bytes are no event. */
+bool event_parts(const uint8_t *payload, size_t length, event_offsets *out);
+
 /* ---- what JavaScript calls ---- */
 
 typedef struct instance {
   struct reader *readers;
   uint32_t next_id;
+  /* batch.c: uncompressed records, and the compressor that is kept. */
+  uint8_t *plain;
+  size_t plain_size;
+  void *zstd;
 } instance;
+
+void batch_init(void);
+void batch_free(instance *self);
+void digest_init(void);
+napi_value seal_records(napi_env env, napi_callback_info info);
+napi_value sound_records(napi_env env, napi_callback_info info);
+napi_value pack_records(napi_env env, napi_callback_info info);
+napi_value sum_crc32c(napi_env env, napi_callback_info info);
+napi_value short_hash(napi_env env, napi_callback_info info);
 
 napi_value open_udp(napi_env env, napi_callback_info info);
 napi_value open_tcp(napi_env env, napi_callback_info info);

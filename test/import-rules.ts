@@ -20,7 +20,7 @@ const ROOMS: { room: string; may: string[] }[] = [
   { room: 'inventory/', may: ['core/', 'event/', 'config/fields.ts', 'telemetry/'] },
   { room: 'pipeline/', may: ['core/', 'event/', 'spool/', 'telemetry/', 'inventory/types.ts'] },
   // The thread hands relays their sockets.
-  { room: 'export/thread.ts', may: ['core/', 'spool/', 'export/', 'net/sender.ts'] },
+  { room: 'export/thread.ts', may: ['core/', 'spool/', 'export/', 'net/sender.ts', 'net/native.ts'] },
   // Clients of Kafka dial for themselves; over a device they need a hand.
   {
     room: 'export/kafka/make-client.ts',

@@ -4,6 +4,12 @@ import type { Position } from '../spool/types.ts';
 import type { ExportConfig } from './config.ts';
 import type { Credentials, ExporterProgress } from './types.ts';
 
+/** What the thread is started with. */
+export interface ExportThreadData {
+  /** Why there is no add-on; absent where there is one. */
+  nativeProblem: string | undefined;
+}
+
 export interface ExportInit {
   kind: 'init';
   config: ExportConfig;

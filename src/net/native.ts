@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import { type Kernels, kernels } from '../core/kernels.ts';
 
 /** What the add-on (native/*.c) offers. Openers throw an Error with a `code`; everything else returns an errno (0: done). */
-export interface Native {
+export interface Native extends Kernels {
   readonly abi: number;
   /** A bound UDP socket that nobody reads, with packet info, TTL, time stamps and drop counter switched on. */
   openUdp(options: OpenOptions): Opened;
@@ -119,7 +120,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 7;
+const ABI = 8;
 
 let loaded: Native | undefined;
 let problem: string | undefined;
@@ -141,6 +142,7 @@ export function loadNative(): Native | undefined {
     return undefined;
   }
   problem = undefined;
+  kernels.native = found;
   return (loaded = found);
 }
 
@@ -170,6 +172,7 @@ export function nativeProblem(): string | undefined {
 export function disableNative(reason: string): void {
   tried = true;
   loaded = undefined;
+  kernels.native = undefined;
   problem = reason;
 }
 

@@ -4,7 +4,6 @@
  *   emit(draft) ─► quota ─► seq, id, JSON ─► spool.append ─► … fdatasync … ─► receipt.spooled ─► … Kafka acks=all … ─► receipt.exported
  */
 import { Buffer } from 'node:buffer';
-import { crc32 } from 'node:zlib';
 import { TextWriter } from '../core/text-writer.ts';
 import { rfc3339, writeRfc3339 } from '../core/time.ts';
 import { FLAG_WANTS_EXPORTED, MAX_RAW, RECORD_HEADER, writeRecordHead } from '../event/record.ts';
@@ -90,6 +89,9 @@ export class EventPipeline implements Pipeline {
     });
     this.rxHead = Object.fromEntries(heads.map((h) => [h[0], Buffer.from(h[1])])) as Record<EventClass, Buffer>;
     this.idHead = Object.fromEntries(heads.map((h) => [h[0], Buffer.from(h[2])])) as Record<EventClass, Buffer>;
+    o.spool.onSummed = (cls, first, sums, count) => {
+      for (let i = 0; i < count; i++) o.onRecord(cls, first + i, sums[i]);
+    };
     o.spool.onSynced = (cls, seq, end) => this.synced(cls, seq, end);
   }
 
@@ -167,14 +169,12 @@ export class EventPipeline implements Pipeline {
     const { buf, at: length } = w;
     const idLength = idEnd - keyEnd;
     writeRecordHead(buf, 0, draft.type, flags, subjectLength, keyEnd - RECORD_HEADER, idLength, raw !== undefined);
-    const sum = crc32(buf.subarray(valueAt, length));
     // A record the spool does not take has no seq: a receipt under this number would be paid out by the next record.
-    if (this.o.spool.append(cls, draft.sec, draft.nsec, buf, length, valueAt, sum) < 0) {
+    if (this.o.spool.append(cls, draft.sec, draft.nsec, buf, length) < 0) {
       this.countShed(draft.type);
       return false;
     }
     this.appended.value += length;
-    this.o.onRecord(cls, seq, sum);
     if (receipt) {
       this.ledger.add(cls, seq, receipt);
       this.o.spool.hurry(cls);

@@ -5,8 +5,9 @@ import { parseEndpoint } from '../core/ip.ts';
 import type { Logger } from '../core/log.ts';
 import type { EventClass } from '../event/types.ts';
 import { knownLowWater } from '../export/marks.ts';
-import type { FromExport, ToExport } from '../export/messages.ts';
+import type { ExportThreadData, FromExport, ToExport } from '../export/messages.ts';
 import type { Credentials, ExporterProgress } from '../export/types.ts';
+import { nativeProblem } from '../net/native.ts';
 import { realFs } from '../spool/fs.ts';
 import type { Position } from '../spool/types.ts';
 import type { Registry } from '../telemetry/registry.ts';
@@ -44,7 +45,9 @@ export class ExportHost {
   static load(log: Logger): Promise<ExportHost> {
     return new Promise((resolve, reject) => {
       const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
-      const thread = new Thread(new URL(`../export/thread.${extension}`, import.meta.url));
+      const thread = new Thread(new URL(`../export/thread.${extension}`, import.meta.url), {
+        workerData: { nativeProblem: nativeProblem() } satisfies ExportThreadData,
+      });
       const host = new ExportHost(thread, log);
       thread.once('message', () => resolve(host));
       thread.once('error', reject);

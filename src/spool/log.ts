@@ -13,14 +13,15 @@ import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { EventClass } from '../event/types.ts';
 import { errorCode, type SpoolFs, writeAll } from './fs.ts';
 import type { SegmentInfo } from './recovery.ts';
+import { sealRecords } from './seal.ts';
 import {
   addDigest,
   encodeFooter,
   encodeSegmentHeader,
   MAX_PAYLOAD,
+  placeRecord,
   RECORD_HEAD,
   recordSeed,
-  writeRecord,
 } from './segment.ts';
 import { comparePositions, segmentPath } from './segment-file.ts';
 import type { ClassUsage, Position } from './types.ts';
@@ -43,6 +44,8 @@ export interface ClassLogOptions {
   segments: SegmentInfo[];
   nextNumber: number;
   random?: () => number;
+  /** The CRC-32 of the values of `count` records from `first` on, in order, before they are durable: see SpoolWriter.onSummed. */
+  onSummed(first: number, sums: Uint32Array, count: number): void;
   onSynced(seq: number, end: Position): void;
   /** Seconds one fdatasync took. */
   onSyncTime(seconds: number): void;
@@ -68,6 +71,9 @@ const SLOW_ROUND_MS = 100;
 /** This much is never kept waiting for `commitIntervalMs`. */
 const LARGE_BATCH = 1024 * 1024;
 
+/** Of the records being sealed. */
+let sums = new Uint32Array(4096);
+
 export class ClassLog {
   readonly cls: EventClass;
   private readonly o: ClassLogOptions;
@@ -88,6 +94,9 @@ export class ClassLog {
   /** Bytes of `pending` that are in the active file already, from `pendingAt` on. */
   private pendingWritten = 0;
   private pendingAt = 0;
+  /** Bytes of `pending`, and the last seq, whose CRCs are written. */
+  private sealedLength = 0;
+  private sealedSeq = 0;
   private pendingSince = 0;
   private batch: Buffer = Buffer.allocUnsafeSlow(INITIAL_BUFFER);
   private batchLength = 0;
@@ -143,22 +152,14 @@ export class ClassLog {
   }
 
   /** Copies `payload` (see SpoolWriter.append) and returns its seq; -1, with nothing queued, where it is longer than MAX_PAYLOAD or the log is closed. */
-  append(
-    sec: number,
-    nsec: number,
-    payload: Buffer,
-    payloadLength = payload.length,
-    summedAt = payloadLength,
-    sum = 0,
-  ): number {
+  append(sec: number, nsec: number, payload: Buffer, payloadLength = payload.length): number {
     const length = RECORD_HEAD + payloadLength;
     if (payloadLength > MAX_PAYLOAD || this.closing) return -1;
     const at = this.pendingLength;
     if (at + length > this.pending.length) this.grow(at + length);
     if (at === 0) this.pendingSince = this.o.clock.nowMs();
     const seq = ++this.lastSeq;
-    const { pending, seed } = this;
-    this.pendingLength = writeRecord(pending, at, seed, seq, sec, nsec, payload, payloadLength, summedAt, sum);
+    this.pendingLength = placeRecord(this.pending, at, seq, sec, nsec, payload, payloadLength);
     if (!this.running && (!this.scheduled || (this.timer && this.pendingLength >= LARGE_BATCH))) this.schedule();
     return seq;
   }
@@ -177,6 +178,7 @@ export class ClassLog {
    * disk refuses. Errors are left to the round, which meets them too.
    */
   writeOut(): boolean {
+    this.sealPending();
     const from = this.pendingWritten;
     const length = this.pendingLength - from;
     // What is before it in the file has to be there first.
@@ -255,6 +257,16 @@ export class ClassLog {
       else sum += Math.max(0, s.end - this.exported.offset);
     }
     return sum;
+  }
+
+  private sealPending(): void {
+    const records = this.lastSeq - this.sealedSeq;
+    if (records === 0) return;
+    if (sums.length < records) sums = new Uint32Array(2 * records);
+    sealRecords(this.pending, this.sealedLength, this.pendingLength, this.seed, sums);
+    this.o.onSummed(this.sealedSeq + 1, sums, records);
+    this.sealedLength = this.pendingLength;
+    this.sealedSeq = this.lastSeq;
   }
 
   private grow(needed: number): void {
@@ -337,6 +349,7 @@ export class ClassLog {
     this.batchLast = this.lastSeq;
     this.batchWritten = this.pendingWritten;
     this.pendingWritten = 0;
+    this.sealedLength = 0;
     this.pendingAt += this.batchLength;
     this.urgent = false;
     this.pending = empty.length > KEPT_BUFFER ? Buffer.allocUnsafeSlow(INITIAL_BUFFER) : empty;

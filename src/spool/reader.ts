@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { readFully, type SpoolFs } from './fs.ts';
+import { soundRecords } from './seal.ts';
 import { type OpenedSegment, parseRecord, RECORD_HEAD, type RecordView, resync } from './segment.ts';
 import { comparePositions, listSegments, probeSegment, segmentPath, withFile } from './segment-file.ts';
 import type { Position, SpooledRecord } from './types.ts';
@@ -155,10 +156,11 @@ export class SpoolReader {
     const base = this.at.offset;
     const { view } = this;
     const { boot } = c.opened.header;
+    const sound = soundRecords(buf, 0, got, c.opened.seed);
     let pos = 0;
     for (;;) {
       const before = this.lastSeq ?? c.opened.header.firstSeq - 1;
-      const found = parseRecord(buf, pos, got, c.opened.seed, before, view);
+      const found = parseRecord(buf, pos, got, c.opened.seed, before, view, sound);
       if (found === 'record') {
         if (view.seq >= c.seqLimit) {
           this.at = { segment: c.number, offset: c.size };

@@ -39,7 +39,7 @@
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
-import { crcJoined, crcShort } from './crc.ts';
+import { crcShort } from './crc.ts';
 
 export const SEGMENT_VERSION = 1;
 export const RECORD_HEAD = 24;
@@ -198,33 +198,23 @@ export function decodeSegmentHeader(b: Buffer): DecodedHeader {
 }
 
 /**
- * Writes one record at `at` (RECORD_HEAD + length bytes of room) and returns the offset behind it. No allocation. `payload` is the first
- * `length` bytes; of those from `summedAt` on the CRC is known: `sum`.
+ * Puts one record at `at` (RECORD_HEAD + length bytes of room), all but its CRC (seal.ts), and returns the offset behind it. No allocation.
+ * `payload` is the first `length` bytes.
  */
-export function writeRecord(
+export function placeRecord(
   out: Buffer,
   at: number,
-  seed: number,
   seq: number,
   sec: number,
   nsec: number,
   payload: Buffer,
   length = payload.length,
-  summedAt = length,
-  sum = 0,
 ): number {
-  const end = at + RECORD_HEAD + length;
   writeU32(out, at, 16 + length);
   writeU64(out, at + 8, seq);
   writeTime(out, at + 16, sec, nsec);
   payload.copy(out, at + RECORD_HEAD, 0, length);
-  const head = crcShort(out, at + 8, at + RECORD_HEAD, seed);
-  if (summedAt === length) writeU32(out, at + 4, crc32(out.subarray(at + RECORD_HEAD, end), head));
-  else {
-    const front = crcShort(out, at + RECORD_HEAD, at + RECORD_HEAD + summedAt, head);
-    writeU32(out, at + 4, crcJoined(front, sum, length - summedAt));
-  }
-  return end;
+  return at + RECORD_HEAD + length;
 }
 
 export function encodeFooter(f: SegmentFooter): Buffer {
@@ -285,7 +275,8 @@ export function newRecordView(): RecordView {
 
 /**
  * What stands at `at`: a `record` (filled into `view`; its payload is at + RECORD_HEAD .. view.next), the `marker` of a footer,
- * nothing (`end`), the beginning of something that reaches past `end` (`short`), or bytes that are none of these (`damaged`).
+ * nothing (`end`), the beginning of something that reaches past `end` (`short`), or bytes that are none of these (`damaged`). Of records
+ * that end before `sound` the CRC was looked at before (seal.ts).
  */
 export function parseRecord(
   buf: Buffer,
@@ -294,6 +285,7 @@ export function parseRecord(
   seed: number,
   previousSeq: number,
   view: RecordView,
+  sound = 0,
 ): 'record' | 'marker' | 'end' | 'short' | 'damaged' {
   if (at >= end) return 'end';
   if (end - at < RECORD_HEAD) return 'short';
@@ -305,7 +297,10 @@ export function parseRecord(
   const seq = readU64(buf, at + 8);
   if (seq <= previousSeq) return 'damaged';
   const crc = readU32(buf, at + 4);
-  if (crc32(buf.subarray(at + RECORD_HEAD, next), crcShort(buf, at + 8, at + RECORD_HEAD, seed)) !== crc)
+  if (
+    next > sound &&
+    crc32(buf.subarray(at + RECORD_HEAD, next), crcShort(buf, at + 8, at + RECORD_HEAD, seed)) !== crc
+  )
     return 'damaged';
   readTime(buf, at + 16);
   view.next = next;

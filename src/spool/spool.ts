@@ -70,6 +70,7 @@ export class Spool implements SpoolWriter {
   readonly boot: number;
   /** What recovery did, by class. */
   readonly recovery: Record<EventClass, LogRecovery>;
+  onSummed: (cls: EventClass, first: number, sums: Uint32Array, count: number) => void = () => {};
   onSynced: (cls: EventClass, seq: number, end: Position) => void = () => {};
   private readonly logs: Record<EventClass, ClassLog>;
   private readonly all: ClassLog[];
@@ -137,6 +138,7 @@ export class Spool implements SpoolWriter {
         segments: recovery[cls].segments,
         nextNumber: recovery[cls].nextNumber,
         random: o.random,
+        onSummed: (first, sums, count) => this.onSummed(cls, first, sums, count),
         onSynced: (seq, end) => this.onSynced(cls, seq, end),
         onSyncTime: (seconds) => syncSeconds?.observe(seconds),
         onError: (error, full) => {
@@ -184,16 +186,8 @@ export class Spool implements SpoolWriter {
     return this.logs[cls].nextSeq;
   }
 
-  append(
-    cls: EventClass,
-    sec: number,
-    nsec: number,
-    payload: Buffer,
-    length?: number,
-    summedAt?: number,
-    sum?: number,
-  ): number {
-    return this.logs[cls].append(sec, nsec, payload, length, summedAt, sum);
+  append(cls: EventClass, sec: number, nsec: number, payload: Buffer, length?: number): number {
+    return this.logs[cls].append(sec, nsec, payload, length);
   }
 
   hurry(cls: EventClass): void {

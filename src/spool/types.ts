@@ -29,19 +29,11 @@ export interface SpoolWriter {
   /** The seq the next appended record of this class will get: it is part of the event's JSON, so it is asked for first. */
   nextSeq(cls: EventClass): number;
   /**
-   * Copies `payload`, its first `length` bytes, and queues it; returns its seq. `sum`: the CRC-32 of its bytes from `summedAt` on, where the
-   * caller knows it. The record is durable once `onSynced` reported that seq. Never throws.
+   * Copies `payload`, its first `length` bytes, and queues it; returns its seq. The record is durable once `onSynced` reported that seq.
+   * Never throws.
    * -1, with nothing queued, where the payload is longer than MAX_PAYLOAD (32 MiB) or the spool is closed.
    */
-  append(
-    cls: EventClass,
-    sec: number,
-    nsec: number,
-    payload: Buffer,
-    length?: number,
-    summedAt?: number,
-    sum?: number,
-  ): number;
+  append(cls: EventClass, sec: number, nsec: number, payload: Buffer, length?: number): number;
   /** Somebody waits for the last record of this class: make it durable soon. */
   hurry(cls: EventClass): void;
   /**
@@ -49,6 +41,11 @@ export interface SpoolWriter {
    * False where some of it is in memory alone: a segment changes, or the disk is slow or refuses.
    */
   writeOut(): boolean;
+  /**
+   * Called with each `writeOut` and before each fdatasync: the CRC-32 of the values of `count` records from seq `first` on, the first ones
+   * in `sums`, which is used again. Every record is in one of these calls, in order, before `onSynced` reports it.
+   */
+  onSummed: (cls: EventClass, first: number, sums: Uint32Array, count: number) => void;
   /** Called after each fdatasync: every record of `cls` up to and including `seq` is durable; readers may read up to `end`. */
   onSynced: (cls: EventClass, seq: number, end: Position) => void;
   /** An exporter's low-water mark of a class: nothing before it is needed by any durable exporter. Drives retention and fill. */

@@ -1,12 +1,14 @@
 import { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import { kernels } from '../../src/core/kernels.ts';
 import { kafkaHeaders } from '../../src/event/envelope.ts';
 import { EVENT_TYPES } from '../../src/event/types.ts';
 import { HeaderTemplates } from '../../src/export/kafka/headers.ts';
 import '../../src/export/kafka/kafkajs.ts';
 import { BatchEncoder, COMPRESSIONS } from '../../src/export/kafka/record-batch.ts';
+import { loadNative } from '../../src/net/native.ts';
 
 // The independent reader: kafkajs's decoder of record batches.
 const require = createRequire(import.meta.url);
@@ -27,11 +29,25 @@ const event = fc
   })
   .map(({ suffix, ...e }) => ({ ...e, key: e.subject + suffix }));
 
+const native = loadNative();
+const ways = COMPRESSIONS.flatMap((c) =>
+  native ? [[c, 'typescript'] as const, [c, 'add-on'] as const] : [[c, 'typescript'] as const],
+);
+/** Of one type, as the records of a topic are. */
+const topic = fc
+  .tuple(fc.constantFrom(...EVENT_TYPES.map((t) => t.type)), fc.array(event, { minLength: 1, maxLength: 30 }))
+  .map(([type, events]) => events.map((e) => ({ ...e, type })));
+
+afterEach(() => {
+  kernels.native = native;
+});
+
 describe('record batch', () => {
-  it.each(COMPRESSIONS)('%s: what is written is what an independent decoder reads', async (compression) => {
+  it.each(ways)('%s by %s: what is written is what an independent decoder reads', async (compression, by) => {
+    kernels.native = by === 'add-on' ? native : undefined;
     const encoder = new BatchEncoder(new HeaderTemplates('edge-1'), compression);
     await fc.assert(
-      fc.asyncProperty(fc.array(event, { minLength: 1, maxLength: 30 }), async (events) => {
+      fc.asyncProperty(fc.oneof(topic, fc.array(event, { minLength: 1, maxLength: 30 })), async (events) => {
         const records = events.map(({ sec, nsec, ...e }) => ({
           record: { ...e, flags: 0, key: Buffer.from(e.key), value: Buffer.from(e.value) },
           sec,
@@ -54,6 +70,27 @@ describe('record batch', () => {
         );
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it.runIf(native)('the add-on packs as TypeScript does, records of a megabyte too', () => {
+    const encoder = new BatchEncoder(new HeaderTemplates('edge-1'), 'none');
+    const long = topic.map((t) =>
+      t.map((e, i) => (i === 0 ? { ...e, value: e.value.padEnd(1 << 20, e.value || 'x') } : e)),
+    );
+    fc.assert(
+      fc.property(fc.oneof({ weight: 20, arbitrary: topic }, long), (events) => {
+        const records = events.map(({ sec, nsec, ...e }) => ({
+          record: { ...e, flags: 0, key: Buffer.from(e.key), value: Buffer.from(e.value) },
+          sec,
+          nsec: e.value.length % 3 === 0 ? nsec - (nsec % 1000) : e.value.length % 3 === 1 ? nsec - (nsec % 1e6) : nsec,
+        }));
+        const state = { id: 1n, epoch: 0, sequence: 0 };
+        kernels.native = undefined;
+        const one = encoder.encode(records, state);
+        kernels.native = native;
+        expect(encoder.encode(records, state).equals(one)).toBe(true);
+      }),
     );
   });
 

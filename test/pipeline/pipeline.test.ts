@@ -12,6 +12,7 @@ class MemorySpool {
   readonly records: { cls: EventClass; seq: number; payload: Buffer }[] = [];
   private readonly seqs = new Map<EventClass, number>();
   onSynced: (cls: EventClass, seq: number, end: Position) => void = () => {};
+  onSummed: (cls: EventClass, first: number, sums: Uint32Array, count: number) => void = () => {};
   unsyncedBytes = 0;
   nextSeq(cls: EventClass): number {
     return (this.seqs.get(cls) ?? 0) + 1;
@@ -22,6 +23,7 @@ class MemorySpool {
     this.seqs.set(cls, seq);
     this.records.push({ cls, seq, payload: Buffer.from(payload) });
     this.unsyncedBytes += length;
+    this.onSummed(cls, seq, Uint32Array.of(crc32(decodeRecord(payload)!.value), 77), 1);
     return seq;
   }
   hurry(): void {}

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { Pdu } from '../../codec/snmp/message.ts';
 import type { RenderedVarBind } from '../../codec/snmp/render.ts';
 import { type Notification, SNMP_TRAP_COMMUNITY } from '../../codec/snmp/rfc3584.ts';
-import { shortHash } from '../../core/hash.ts';
+import { shortHashOf } from '../../core/hash.ts';
 import { TextWriter } from '../../core/text-writer.ts';
 import type { Device, Draft } from '../../event/types.ts';
 import type { SecurityLevel } from '../../protocol/usm/algorithms.ts';
@@ -265,7 +265,7 @@ function line(text: string | undefined): void {
 }
 
 function hashed(): string {
-  return shortHash(scratch.buf.subarray(0, scratch.at));
+  return shortHashOf(scratch.buf, scratch.at);
 }
 
 /** Copies encoded varbinds, neighbours in one piece. */

@@ -1,4 +1,7 @@
-/** CRC-32C (Castagnoli, RFC 3720 appendix B.4), which Kafka puts over a record batch; node:zlib has only the other one. Four bytes a step. */
+/** CRC-32C (Castagnoli, RFC 3720 appendix B.4), which Kafka puts over a record batch; node:zlib has only the other one. */
+import type { Buffer } from 'node:buffer';
+import { kernels } from '../../core/kernels.ts';
+
 const T = [0, 1, 2, 3].map(() => new Uint32Array(256));
 for (let i = 0; i < 256; i++) {
   let c = i;
@@ -10,7 +13,12 @@ for (let i = 0; i < 256; i++) for (let t = 1; t < 4; t++) T[t][i] = (T[t - 1][i]
 const [T0, T1, T2, T3] = T;
 
 /** The CRC of `b[at..end)`, unsigned. */
-export function crc32c(b: Uint8Array, at = 0, end = b.length): number {
+export function crc32c(b: Buffer, at = 0, end = b.length): number {
+  return kernels.native === undefined ? crc32cByTable(b, at, end) : kernels.native.crc32c(b, at, end);
+}
+
+/** The same without the add-on, four bytes a step. */
+export function crc32cByTable(b: Uint8Array, at: number, end: number): number {
   let c = ~0;
   let i = at;
   for (; i + 4 <= end; i += 4) {
