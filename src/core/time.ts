@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { TextWriter } from './text-writer.ts';
 
 /** RFC 3339 text, UTC. A burst shares its second, so the text of the last second is kept. */
@@ -20,10 +21,17 @@ export function rfc3339(sec: number, nsec: number): string {
   return `${head}.${String(nsec).padStart(9, '0')}Z`;
 }
 
+/** The same as bytes, with the point behind it. */
+let bytesSecond = -1;
+let cachedBytes: Uint8Array = new Uint8Array(0);
+
 /** `rfc3339` as bytes. */
 export function writeRfc3339(w: TextWriter, sec: number, nsec: number): void {
-  w.text(secondText(sec));
-  w.char(0x2e);
+  if (sec !== bytesSecond) {
+    bytesSecond = sec;
+    cachedBytes = Buffer.from(`${secondText(sec)}.`);
+  }
+  w.bytes(cachedBytes);
   if (nsec % 1_000_000 === 0) w.padded(nsec / 1_000_000, 3);
   else if (nsec % 1000 === 0) w.padded(nsec / 1000, 6);
   else w.padded(nsec, 9);

@@ -26,9 +26,23 @@ const TEXT = Buffer.from(',"text":"');
 export class VarBindTexts {
   private readonly names: Names;
   private readonly fronts = new Map<string, Front>();
+  private readonly traps = new Map<string, Uint8Array>();
 
   constructor(names: Names) {
     this.names = names;
+  }
+
+  /** `,"trap_oid":…` and, where the notification has one, `,"trap_name":…`. */
+  trap(oid: string): Uint8Array {
+    let json = this.traps.get(oid);
+    if (json === undefined) {
+      const said = JSON.stringify({ trap_oid: oid, trap_name: this.names.trap(oid) });
+      json = Buffer.from(`,${said.slice(1, -1)}`);
+      if (oid.length > KEPT_OID) return json;
+      if (this.traps.size >= FRONTS) this.traps.clear();
+      this.traps.set(oid, json);
+    }
+    return json;
   }
 
   /** `all`: the varbinds that came with it. */

@@ -48,11 +48,12 @@ export type TapListener = (e: { type: EventType; device: Device; id: string; at:
 /** A device as it stands in every event of it. */
 interface DeviceBytes {
   id: Buffer;
-  json: Buffer;
+  /** In which it was last met. */
+  network: string;
+  /** The value up to its seq, by class. */
+  heads: Partial<Record<EventClass, Buffer>>;
 }
 
-const NETWORK = Buffer.from('{"network":');
-const DEVICE = Buffer.from(',"device":');
 const AT = Buffer.from(',"at":"');
 const CONTENT_ID = Buffer.from('"},"content_id":"');
 
@@ -63,7 +64,7 @@ export class EventPipeline implements Pipeline {
   readonly hasDurableExporter: boolean;
   private readonly o: PipelineOptions;
   private readonly ledger = new ReceiptLedger();
-  private readonly rxHead: Record<EventClass, Buffer>;
+  private readonly rxHead: Record<EventClass, string>;
   private readonly idHead: Record<EventClass, Buffer>;
   private readonly events = new Map<EventType, Handle>();
   private readonly shed = new Map<string, Handle>();
@@ -87,7 +88,7 @@ export class EventPipeline implements Pipeline {
       const rx = JSON.stringify({ site, node, worker, boot, class: cls });
       return [cls, `,"rx":${rx.slice(0, -1)},"seq":`, `${site}/${node}/${worker}/${boot}/${cls}/`] as const;
     });
-    this.rxHead = Object.fromEntries(heads.map((h) => [h[0], Buffer.from(h[1])])) as Record<EventClass, Buffer>;
+    this.rxHead = Object.fromEntries(heads) as Record<EventClass, string>;
     this.idHead = Object.fromEntries(heads.map((h) => [h[0], Buffer.from(h[2])])) as Record<EventClass, Buffer>;
     o.spool.onSummed = (cls, first, sums, count) => {
       for (let i = 0; i < count; i++) o.onRecord(cls, first + i, sums[i]);
@@ -123,7 +124,7 @@ export class EventPipeline implements Pipeline {
     }
     const cls = CLASS_OF.get(draft.type)!;
     const seq = this.o.spool.nextSeq(cls);
-    const device = this.known(draft.device);
+    const device = this.known(draft.device, draft.network);
     const raw = this.o.keepRaw === true && draft.raw && draft.raw.length <= MAX_RAW ? draft.raw : undefined;
     const { w } = this;
     w.at = RECORD_HEADER;
@@ -143,11 +144,7 @@ export class EventPipeline implements Pipeline {
       w.bytes(raw);
     }
     const valueAt = w.at;
-    w.bytes(NETWORK);
-    w.quoted(draft.network);
-    w.bytes(DEVICE);
-    w.bytes(device.json);
-    w.bytes(this.rxHead[cls]);
+    w.bytes(device.heads[cls] ?? this.head(device, draft.device, cls));
     w.integer(seq);
     w.bytes(AT);
     writeRfc3339(w, draft.sec, draft.nsec);
@@ -222,13 +219,20 @@ export class EventPipeline implements Pipeline {
     }
   }
 
-  private known(device: Device): DeviceBytes {
+  private known(device: Device, network: string): DeviceBytes {
     let bytes = this.devices.get(device);
-    if (bytes === undefined) {
-      bytes = { id: Buffer.from(device.id), json: Buffer.from(JSON.stringify(device)) };
+    if (bytes === undefined || bytes.network !== network) {
+      bytes = { id: Buffer.from(device.id), network, heads: {} };
       this.devices.set(device, bytes);
     }
     return bytes;
+  }
+
+  private head(bytes: DeviceBytes, device: Device, cls: EventClass): Buffer {
+    const said = `{"network":${JSON.stringify(bytes.network)},"device":${JSON.stringify(device)}`;
+    const head = Buffer.from(`${said}${this.rxHead[cls]}`);
+    bytes.heads[cls] = head;
+    return head;
   }
 
   private count(type: EventType): void {

@@ -24,7 +24,7 @@ export interface Alarm {
   managed_object: string;
 }
 
-/** An alarm and its JSON, UTF-8. */
+/** An alarm, and `,"alarm":…` as it stands in an event, UTF-8. */
 export interface MadeAlarm {
   alarm: Alarm;
   json: Buffer;
@@ -145,7 +145,7 @@ export class Alarms {
       probable_cause: r.probable_cause!,
       managed_object: object,
     };
-    const made = { alarm, json: Buffer.from(JSON.stringify(alarm)) };
+    const made = { alarm, json: Buffer.from(`,"alarm":${JSON.stringify(alarm)}`) };
     if (device.length + object.length > CACHED_LENGTH) return made;
     if (this.size >= CACHE_LIMIT) {
       this.made.clear();

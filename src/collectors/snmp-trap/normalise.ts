@@ -59,11 +59,14 @@ const COMMUNITY_SECURITY = { level: 'noAuthNoPriv' } as const;
 export const V1: Spoken = { version: 'v1', security: COMMUNITY_SECURITY };
 export const V2C: Spoken = { version: 'v2c', security: COMMUNITY_SECURITY };
 
-const VERSION_1 = Buffer.from('"version":"v1"');
-const VERSION_2C = Buffer.from('"version":"v2c"');
-const VERSION_3 = Buffer.from('"version":"v3"');
-const TRAP_FROM = Buffer.from(',"pdu":"trap","source":{"address":"');
-const INFORM_FROM = Buffer.from(',"pdu":"inform","source":{"address":"');
+/** Up to the text of the source's address. */
+function begins(version: Spoken['version']): { trap: Buffer; inform: Buffer } {
+  const of = (pdu: string): Buffer => Buffer.from(`"version":"${version}","pdu":"${pdu}","source":{"address":"`);
+  return { trap: of('trap'), inform: of('inform') };
+}
+const BEGIN_1 = begins('v1');
+const BEGIN_2C = begins('v2c');
+const BEGIN_3 = begins('v3');
 const PORT = Buffer.from('","port":');
 const ADDRESS_FROM = {
   source: Buffer.from('},"address_from":"source"'),
@@ -76,11 +79,8 @@ const ENGINE_ID = Buffer.from(',"engine_id":"');
 const SECURITY = Buffer.from(',"security":');
 const COMMUNITY_FIELD = Buffer.from(`,"security":${JSON.stringify(COMMUNITY_SECURITY)}`);
 const CONTEXT = Buffer.from(',"context":');
-const TRAP_OID = Buffer.from(',"trap_oid":"');
-const TRAP_NAME = Buffer.from(',"trap_name":');
 const ENTERPRISE_OID = Buffer.from(',"enterprise_oid":"');
 const UPTIME = Buffer.from(',"uptime_ticks":');
-const ALARM = Buffer.from(',"alarm":');
 const VARBINDS = Buffer.from(',"varbinds":[');
 
 /** A member whose value needs no escapes; `name` ends with the opening quote. */
@@ -166,8 +166,8 @@ export class TrapDraft implements Draft {
   /** `JSON.stringify(data)` without its braces. Addresses, OIDs and hex need no escapes. */
   write(w: TextWriter): void {
     const { n, origin, spoken, meaning } = this;
-    w.bytes(spoken.version === 'v2c' ? VERSION_2C : spoken.version === 'v3' ? VERSION_3 : VERSION_1);
-    w.bytes(this.shed === 'trap' ? TRAP_FROM : INFORM_FROM);
+    const begin = spoken.version === 'v2c' ? BEGIN_2C : spoken.version === 'v3' ? BEGIN_3 : BEGIN_1;
+    w.bytes(this.shed === 'trap' ? begin.trap : begin.inform);
     w.text(origin.address);
     w.bytes(PORT);
     w.integer(origin.port);
@@ -184,23 +184,15 @@ export class TrapDraft implements Draft {
       w.bytes(CONTEXT);
       w.quoted(spoken.context);
     }
-    member(w, TRAP_OID, n.trapOid);
-    const name = meaning.naming.trap(n.trapOid);
-    if (name !== undefined) {
-      w.bytes(TRAP_NAME);
-      w.quoted(name);
-    }
+    const { texts } = meaning.naming;
+    w.bytes(texts.trap(n.trapOid));
     if (n.enterprise !== undefined) member(w, ENTERPRISE_OID, n.enterprise);
     if (n.uptime !== undefined) {
       w.bytes(UPTIME);
       w.integer(n.uptime);
     }
-    if (this.made !== undefined) {
-      w.bytes(ALARM);
-      w.bytes(this.made.json);
-    }
+    if (this.made !== undefined) w.bytes(this.made.json);
     w.bytes(VARBINDS);
-    const { texts } = meaning.naming;
     const { varbinds } = n;
     for (let i = 0; i < varbinds.length; i++) {
       if (i > 0) w.char(0x2c);
