@@ -57,6 +57,7 @@ NAPI_MODULE_INIT() {
       {"packRecords", pack_records},
       {"crc32c", sum_crc32c},
       {"shortHash", short_hash},
+      {"hmac", hmac},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value f;

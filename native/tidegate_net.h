@@ -14,7 +14,7 @@
  *   sums.c     CRC-32 and CRC-32C with the instructions of the processor;
  *   records.c  the records of a spool segment, many in one call;
  *   batch.c    the records of a Kafka batch;
- *   digest.c   SHA-256 without the ways around it.
+ *   digest.c   hashes without the ways around them.
  *
  * Opening throws an Error with a `code`. Everything that runs later returns an errno number (0: done) and never throws.
  * Loaded by src/net/native.ts only, which describes each function for its callers.
@@ -123,6 +123,7 @@ napi_value sound_records(napi_env env, napi_callback_info info);
 napi_value pack_records(napi_env env, napi_callback_info info);
 napi_value sum_crc32c(napi_env env, napi_callback_info info);
 napi_value short_hash(napi_env env, napi_callback_info info);
+napi_value hmac(napi_env env, napi_callback_info info);
 
 napi_value open_udp(napi_env env, napi_callback_info info);
 napi_value open_tcp(napi_env env, napi_callback_info info);

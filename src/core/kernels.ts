@@ -30,6 +30,11 @@ export interface Kernels {
   ): number;
   /** CRC-32C of bytes[from, to). */
   crc32c(bytes: Buffer, from: number, to: number): number;
+  /**
+   * RFC 2104: the key XORed already (`inner`, `outer`), over a message whose octets [at, at + cut) count as zeros, into `out`. `hash`: its place
+   * in AUTH of protocol/usm/algorithms.ts. Returns the length, or minus an errno where it has to be done in TypeScript.
+   */
+  hmac(hash: number, inner: Buffer, outer: Buffer, message: Buffer, at: number, cut: number, out: Buffer): number;
   /** The first 128 bits of SHA-256 over the first `length` bytes, as hex; undefined where OpenSSL does not lend it. */
   shortHash(bytes: Buffer, length: number): string | undefined;
 }

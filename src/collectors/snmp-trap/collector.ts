@@ -297,7 +297,8 @@ export class SnmpTrapCollector implements Collector {
    * it names.
    */
   private origin(l: Listener, d: Datagram, n: Notification, engineId?: string): Origin {
-    const { address, device } = l.sources.find(d.source);
+    const source = l.sources.find(d.source);
+    const { address, device } = source;
     const origin: Origin = { network: l.network, address, port: d.sourcePort, sec: d.sec, nsec: d.nsec, device };
     const said = n.trapAddress ?? n.agentAddress;
     if (said !== undefined && this.guard.trusts(d.source)) {
@@ -305,8 +306,10 @@ export class SnmpTrapCollector implements Collector {
       origin.addressFrom = n.trapAddress === undefined ? 'agent_address' : 'trap_address';
     }
     if (engineId !== undefined) {
-      const named = origin.addressFrom === undefined ? address : said!;
-      origin.device = this.ctx.inventory.resolve({ network: l.network, address: named, engineId });
+      origin.device =
+        origin.addressFrom === undefined
+          ? l.sources.engine(source, engineId)
+          : this.ctx.inventory.resolve({ network: l.network, address: said!, engineId });
     }
     return origin;
   }

@@ -3,10 +3,15 @@ import { formatIp } from '../../core/ip.ts';
 import type { Device } from '../../event/types.ts';
 import type { Inventory } from '../../inventory/types.ts';
 
-interface Source {
+export interface Source {
   address: string;
   device: Device;
+  /** The device by the engine id it proved, in hex; absent while there was none. */
+  engines?: Map<string, Device>;
 }
+
+/** Engines of one source that are remembered; a trusted relay has more of them than others. */
+const ENGINES = 1024;
 
 /** Source bytes → text and device. Bounded: cleared when full, and when the inventory changes. */
 export class SourceTable {
@@ -42,6 +47,18 @@ export class SourceTable {
     const fresh = this.make(address);
     this.v6.set(key, fresh);
     return fresh;
+  }
+
+  /** The device of a notification whose engine id, in hex, was proved. `at`: the source it came from. */
+  engine(at: Source, engineId: string): Device {
+    at.engines ??= new Map();
+    let device = at.engines.get(engineId);
+    if (device === undefined) {
+      device = this.inventory.resolve({ network: this.network, address: at.address, engineId });
+      if (at.engines.size >= ENGINES) at.engines.clear();
+      at.engines.set(engineId, device);
+    }
+    return device;
   }
 
   private make(bytes: Buffer): Source {
