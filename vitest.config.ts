@@ -1,4 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+
+/** Set by test/run.mjs: which of the lab's files, and which of the others once more. Absent: all of them, one after the other. */
+const { TIDEGATE_LAB_PART: part, TIDEGATE_LAB_AGAIN: again } = process.env;
+const lanes = JSON.parse(readFileSync(new URL('test/lab/lanes.json', import.meta.url), 'utf8')) as { beside: string[] };
+const beside = lanes.beside.map((name) => `test/lab/${name}.test.ts`);
+const repeated = again ? again.split(',') : [];
 
 // `unit` needs nothing but Node; `lab` needs root, network namespaces and foreign peers (test/lab/install.mjs).
 export default defineConfig({
@@ -17,11 +24,16 @@ export default defineConfig({
       {
         test: {
           name: 'lab',
-          include: ['test/lab/**/*.test.ts', ...(process.env.TIDEGATE_NIGHTLY ? ['test/lab/**/*.nightly.ts'] : [])],
+          include:
+            part === 'beside'
+              ? beside
+              : ['test/lab/**/*.test.ts', ...(process.env.TIDEGATE_NIGHTLY ? ['test/lab/**/*.nightly.ts'] : [])],
+          exclude: part === 'alone' ? beside.filter((file) => !repeated.includes(file)) : [],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           pool: 'forks',
-          fileParallelism: false,
+          fileParallelism: part === 'beside',
+          maxWorkers: part === 'beside' ? 2 : 1,
         },
       },
     ],
