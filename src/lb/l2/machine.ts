@@ -20,13 +20,10 @@
  */
 import type { Grade } from '../grade.ts';
 import { better, type Candidate, preferredOf } from '../owner.ts';
+import { announceFrom } from './announce.ts';
+import { compareMembers, type Held } from './members.ts';
 import { CONFLICT_MS, holds, makeSlot, NO_CONFLICT, type Slot } from './slot.ts';
 import type { L2Claim, L2Effect, L2Input, L2Member, L2Settings, L2Slot, L2State, L2Vip } from './types.ts';
-
-interface Held {
-  member: L2Member;
-  claim: L2Claim;
-}
 
 /** Often enough to see that this process stood still. */
 const TICK_MS = 200;
@@ -36,9 +33,6 @@ const LINGER_MS = 200;
 const BIND_MS = 2000;
 const RETRY_MS = 5000;
 const MAX_CONFLICT_MS = 10_000;
-/** At once, and for caches that missed it. */
-const ANNOUNCE_MS = [0, 200, 1100, 2200, 3300, 4400, 5500];
-const SHADOW_ANNOUNCE_MS = 500;
 const GIVEN_UP_MS = 1000;
 /** RFC 5227 section 2.4. */
 const DEFEND_INTERVAL_MS = 10_000;
@@ -154,7 +148,7 @@ export class L2Machine {
     for (const v of vips) {
       const s = this.slots.get(v.prefix) ?? this.make(v);
       const moved = s.interface !== v.interface;
-      if ((v.bound && !s.bound) || moved) this.announceFrom(s, now);
+      if ((v.bound && !s.bound) || moved) announceFrom(s, now);
       if (!v.bound && s.bound && s.state === 'owner') s.deadline = now + BIND_MS;
       s.bound = v.bound;
       s.interface = v.interface;
@@ -170,40 +164,14 @@ export class L2Machine {
   }
 
   private onMembers(now: number, settled: boolean, members: L2Member[]): void {
-    const before = new Map(this.members.map((m) => [m.node, m]));
-    const held = new Map<string, Held[]>();
-    const shadows: { m: L2Member; claim: L2Claim }[] = [];
-    const givenUp: string[] = [];
-    for (const m of members) {
-      const old = before.get(m.node);
-      const claims = new Set(m.claims.map((c) => c.address));
-      if (m.alive)
-        for (const claim of m.claims) {
-          this.macs.set(claim.mac, m.node);
-          const others = held.get(claim.address);
-          if (others) others.push({ member: m, claim });
-          else held.set(claim.address, [{ member: m, claim }]);
-        }
-      if (!old?.alive) continue;
-      for (const claim of old.claims) {
-        if (m.alive && m.boot === old.boot && claims.has(claim.address)) continue;
-        // Who left, or gave it up, says so by no longer claiming it. Who fell silent still claims it, who began anew cannot know.
-        const byItself = m.boot === old.boot && !claims.has(claim.address);
-        if (byItself) givenUp.push(claim.address);
-        else shadows.push({ m: old, claim });
-      }
-    }
-    // A member that is no longer configured.
-    for (const old of this.members)
-      if (old.alive && !members.some((m) => m.node === old.node))
-        for (const claim of old.claims) shadows.push({ m: old, claim });
+    const { held, shadows, givenUp } = compareMembers(this.members, members);
     this.members = members;
     this.held = held;
     this.settled = settled;
     this.generation++;
-    for (const { m, claim } of shadows) {
+    for (const { member, claim } of shadows) {
       const s = this.byAddress.get(claim.address);
-      if (s) s.shadow = { node: m.node, mac: claim.mac, until: now + this.s.lifetime + 1000 };
+      if (s) s.shadow = { node: member.node, mac: claim.mac, until: now + this.s.lifetime + 1000 };
     }
     for (const address of givenUp) {
       const s = this.byAddress.get(address);
@@ -211,8 +179,9 @@ export class L2Machine {
       s.givenUpUntil = now + GIVEN_UP_MS;
       s.shadow = undefined;
       // Until a moment ago it answered for the address too.
-      if (s.state === 'owner') this.announceFrom(s, now);
+      if (s.state === 'owner') announceFrom(s, now);
     }
+    for (const list of held.values()) for (const { member, claim } of list) this.macs.set(claim.mac, member.node);
     for (const s of this.slots.values())
       for (const { claim } of held.get(s.address) ?? []) s.epoch = Math.max(s.epoch, claim.epoch);
   }
@@ -321,7 +290,7 @@ export class L2Machine {
   private own(now: number, s: Slot, out: L2Effect[]): void {
     Object.assign(s, NO_CONFLICT);
     this.become(s, 'owner', 'bound', out);
-    this.announceFrom(s, now);
+    announceFrom(s, now);
   }
 
   private whileTaking(now: number, s: Slot, held: Held[], out: L2Effect[]): void {
@@ -347,7 +316,7 @@ export class L2Machine {
     }
     if (s.rival !== undefined) {
       s.rival = undefined;
-      this.announceFrom(s, now);
+      announceFrom(s, now);
     }
     if (!s.bound) {
       if (s.deadline !== undefined && now >= s.deadline) this.unbound(now, s, out);
@@ -380,7 +349,7 @@ export class L2Machine {
     if (late) s.retryAt = now + RETRY_MS;
     s.deadline = undefined;
     this.become(s, 'owner', lost ? 'who was to take it is gone' : 'it was not taken', out);
-    this.announceFrom(s, now);
+    announceFrom(s, now);
   }
 
   private twoOwners(now: number, s: Slot, { member, claim }: Held, out: L2Effect[]): void {
@@ -392,7 +361,7 @@ export class L2Machine {
     if (!keep) this.drop(now, s, `${member.node} owns it too, and comes first`, out);
     else if (s.rival !== member.node) {
       s.rival = member.node;
-      this.announceFrom(s, now);
+      announceFrom(s, now);
     }
   }
 
@@ -427,13 +396,6 @@ export class L2Machine {
     this.dirty = true;
     s.holder = holds(s) ? this.s.node : undefined;
     out.push({ type: 'state', vip: s.vip, prefix: s.prefix, from, to, reason });
-  }
-
-  private announceFrom(s: Slot, now: number): void {
-    s.announceAt = ANNOUNCE_MS.map((ms) => now + ms);
-    if (s.shadow)
-      for (let at = now + SHADOW_ANNOUNCE_MS; at < s.shadow.until; at += SHADOW_ANNOUNCE_MS) s.announceAt.push(at);
-    s.announceAt.sort((a, b) => a - b);
   }
 
   private announceDue(now: number, s: Slot, out: L2Effect[]): void {
