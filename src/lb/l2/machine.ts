@@ -11,7 +11,9 @@
  * the heartbeat (a claim); nobody takes what a live member claims. An owner that is no longer the leader keeps the address, says to whom it
  * gives it, and lets go when that one has it: nothing is lost. An owner that cannot go on (dead grade, no interface) lets go at once.
  *
- * Two who own the same address see each other's claims as soon as they hear each other: the lesser one lets go at once, the other announces again.
+ * Two who own the same address see each other's claims as soon as they hear each other. The first one that does cannot know whether it is heard,
+ * and lets go at once; of two who hear each other the lesser one does. The other announces again, whether it has seen the claim or not: after each
+ * silence, when a member and we hear each other, all that we own.
  *
  * A member that is no longer heard may still have the address in its kernel, until the lifetime of it ends. Its kernel answers our probe, its
  * process, if it lives, says so in a form of its own (`alive`). Only the first is ignored.
@@ -20,7 +22,7 @@
  */
 import type { Grade } from '../grade.ts';
 import { better, type Candidate, preferredOf } from '../owner.ts';
-import { announceFrom } from './announce.ts';
+import { announceAgain, announceFrom } from './announce.ts';
 import { compareMembers, type Held } from './members.ts';
 import { CONFLICT_MS, holds, makeSlot, NO_CONFLICT, type Slot } from './slot.ts';
 import type { L2Claim, L2Effect, L2Input, L2Member, L2Settings, L2Slot, L2State, L2Vip } from './types.ts';
@@ -48,6 +50,8 @@ export class L2Machine {
   private dirty = false;
   /** Live claims of others, by address. */
   private held = new Map<string, Held[]>();
+  /** Names of the live members that hear us, or did and were not silent since. */
+  private met: ReadonlySet<string> = new Set();
   /** Which member had which MAC address. */
   private readonly macs = new Map<string, string>();
   private settled = false;
@@ -99,7 +103,7 @@ export class L2Machine {
         this.onWant(now, input.grade, input.weight, input.vips, out);
         break;
       case 'members':
-        this.onMembers(now, input.settled, input.members);
+        this.onMembers(now, input.settled, input.members, out);
         break;
       case 'answer':
         this.onAnswer(now, input.address, input.mac, input.alive, out);
@@ -163,10 +167,14 @@ export class L2Machine {
     return s;
   }
 
-  private onMembers(now: number, settled: boolean, members: L2Member[]): void {
+  private onMembers(now: number, settled: boolean, members: L2Member[], out: L2Effect[]): void {
     const { held, shadows, givenUp } = compareMembers(this.members, members);
+    const met = new Set<string>();
+    for (const m of members) if (m.alive && (m.hearsUs || this.met.has(m.node))) met.add(m.node);
+    const back = [...met].filter((node) => !this.met.has(node));
     this.members = members;
     this.held = held;
+    this.met = met;
     this.settled = settled;
     this.generation++;
     for (const { member, claim } of shadows) {
@@ -182,8 +190,27 @@ export class L2Machine {
       if (s.state === 'owner') announceFrom(s, now);
     }
     for (const list of held.values()) for (const { member, claim } of list) this.macs.set(claim.mac, member.node);
-    for (const s of this.slots.values())
+    for (const s of this.slots.values()) {
       for (const { claim } of held.get(s.address) ?? []) s.epoch = Math.max(s.epoch, claim.epoch);
+      if (back.length > 0) this.healed(now, s, back, out);
+    }
+  }
+
+  /**
+   * We and `back` hear each other, and did not a moment ago. Each of them may have owned what we own, and told the neighbours so. No claim is waited for:
+   * who hears the other first lets go, before its claim is seen here. Nor does another boot say anything: it may have begun anew since. But that it
+   * hears us is: until then it, or another one from behind the same cut, may still come with a claim, and two owners are settled by their claims.
+   */
+  private healed(now: number, s: Slot, back: readonly string[], out: L2Effect[]): void {
+    const other = back.find((node) => node === s.unheard);
+    if (other !== undefined) s.unheard = undefined;
+    // Where it claims it as well, `twoOwners` decides.
+    if (s.state !== 'owner' || this.held.get(s.address)?.some((h) => h.claim.state === 'owner')) return;
+    if (other !== undefined) {
+      const text = `${s.vip} ${s.address}: ${other} owned it too while it was not heard; announced again here`;
+      this.alarm(now, s, `two owners ${other}`, text, { other, kept: true, epoch: s.epoch }, out);
+    }
+    announceAgain(s, now);
   }
 
   private onAnswer(now: number, address: string, mac: string, alive: boolean, out: L2Effect[]): void {
@@ -204,6 +231,7 @@ export class L2Machine {
     const text = foreign ? `duplicate address: ${mac} has it` : `${node} has it, but its heartbeats do not arrive here`;
     if (!patient) this.alarm(now, s, mac, `${s.vip} ${s.address}: ${text}`, { mac, node, duplicate: foreign }, out);
     if (!patient) s.duplicate = { mac, node, at: now };
+    if (s.state === 'owner' && node !== undefined && !this.met.has(node)) s.unheard = node;
     if (s.state === 'probing' || s.state === 'taking' || (shadow && alive)) {
       s.obstacle = text;
       s.retryAt = now + s.backoff;

@@ -12,12 +12,16 @@ export interface Slot extends L2Slot {
   to?: L2Member;
   /** When to announce, ascending. */
   announceAt: number[];
+  /** When it was, or is to be, announced again because a member was heard again. */
+  againAt?: number;
   /** A member that is not heard any more but may still have it in its kernel. */
   shadow?: { node: string; mac: string; until: number };
   /** Its owner let go of it by itself: until then nobody needs to be asked. */
   givenUpUntil: number;
   /** Who else owned it when we last looked. */
   rival?: string;
+  /** A member that we did not hear said it has it, while we owned it. */
+  unheard?: string;
   /** Since when somebody else answers for it. */
   conflictSince?: number;
   alarmed: Map<string, number>;
@@ -31,7 +35,14 @@ export const CONFLICT_MS = 1000;
 
 /** Of an address that was just taken. */
 export const NO_CONFLICT = {
-  ...{ deadline: undefined, obstacle: undefined, duplicate: undefined, conflictSince: undefined, rival: undefined },
+  ...{
+    deadline: undefined,
+    obstacle: undefined,
+    duplicate: undefined,
+    conflictSince: undefined,
+    rival: undefined,
+    unheard: undefined,
+  },
   ...{ backoff: CONFLICT_MS, retryAt: 0 },
 } as const;
 

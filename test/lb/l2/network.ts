@@ -43,14 +43,18 @@ export class Network {
   readonly nodes: SimNode[] = [];
   readonly o: NetworkOptions;
   readonly alarms: string[] = [];
+  /** A host beside each node, and whom it believes to have an address: who announced it last where it hears. None ever asks. */
+  private readonly hosts: Map<string, SimNode>[];
   private events: Event[] = [];
   private order = 0;
   /** Which nodes hear each other: heartbeats, and frames of the LAN. */
   private readonly groups = { beat: new Map<number, number>(), lan: new Map<number, number>() };
+  private readonly muted = new Set<number>();
 
   constructor(o: NetworkOptions) {
     this.o = o;
     this.random = seeded(o.seed);
+    this.hosts = Array.from({ length: o.nodes }, () => new Map());
     for (let i = 0; i < o.nodes; i++) this.nodes.push(new SimNode(this, i));
     for (const n of this.nodes) this.after(this.random() * 300, () => n.start());
   }
@@ -74,6 +78,11 @@ export class Network {
     e.run = () => {};
   }
 
+  /** Whom the hosts send to that have heard of the address. */
+  believe(address: string): SimNode[] {
+    return this.hosts.flatMap((h) => h.get(address) ?? []);
+  }
+
   /** Runs until `until`, with `look` after each event. */
   run(until: number, look?: () => void): void {
     for (;;) {
@@ -93,20 +102,39 @@ export class Network {
     for (const w of what) for (const n of this.nodes) this.groups[w].set(n.index, group(n.index));
   }
 
+  /** Nothing that this node sends arrives anywhere, though it hears the others; or it does again. */
+  mute(i: number, on: boolean): void {
+    if (on) this.muted.add(i);
+    else this.muted.delete(i);
+  }
+
   joined(what: 'beat' | 'lan', a: number, b: number): boolean {
-    return (this.groups[what].get(a) ?? 0) === (this.groups[what].get(b) ?? 0);
+    return this.hears(what, a, b) && this.hears(what, b, a);
+  }
+
+  private hears(what: 'beat' | 'lan', from: number, to: number): boolean {
+    if (from !== to && this.muted.has(from)) return false;
+    return (this.groups[what].get(from) ?? 0) === (this.groups[what].get(to) ?? 0);
   }
 
   /** Heartbeats. */
   send(from: SimNode, to: SimNode, m: HeartbeatPart): void {
-    if (!this.joined('beat', from.index, to.index) || this.random() < (this.o.loss ?? 0)) return;
+    if (!this.hears('beat', from.index, to.index) || this.random() < (this.o.loss ?? 0)) return;
     this.after(0.1 + this.random() * (this.o.delay ?? 1), () => to.receive(from, m));
   }
 
   /** A frame to all on the LAN. */
   frame(from: SimNode, f: { type: 'probe' | 'announce'; address: string }): void {
+    if (f.type === 'announce')
+      for (const [i, host] of this.hosts.entries())
+        if (this.hears('lan', from.index, i) && !this.muted.has(from.index)) host.set(f.address, from);
     for (const to of this.nodes)
-      if (to !== from && this.joined('lan', from.index, to.index)) this.after(0.1, () => to.frame(from, f));
+      if (to !== from && this.hears('lan', from.index, to.index)) this.after(0.1, () => to.frame(from, f));
+  }
+
+  /** The kernel of `from` answers a probe of `to`. */
+  answer(from: SimNode, to: SimNode, address: string): void {
+    if (this.hears('lan', from.index, to.index)) this.after(0.1, () => to.answered(from, address, false));
   }
 }
 
@@ -143,8 +171,13 @@ export class SimNode {
     this.mac = `02:00:00:00:00:${(index + 1).toString(16).padStart(2, '0')}`;
   }
 
+  /** Others hear it. */
+  get there(): boolean {
+    return this.running && !this.frozen && this.linkUp;
+  }
+
   get able(): boolean {
-    return this.running && !this.frozen && this.grade !== 'dead' && this.linkUp;
+    return this.there && this.grade !== 'dead';
   }
 
   /** It draws the packets of the address and takes them. */
@@ -250,7 +283,7 @@ export class SimNode {
     const { address } = f;
     if (f.type === 'probe') {
       // The kernel answers, whatever the process does.
-      if (this.has(address)) this.net.after(0.1, () => from.answered(this, address, false));
+      if (this.has(address)) this.net.answer(this, from, address);
       this.do(() => this.toL2({ type: 'probe-seen', address, mac: from.mac }));
     } else this.answered(from, address, true);
   }
