@@ -47,6 +47,8 @@ NAPI_MODULE_INIT() {
       {"realtime", realtime},
       {"limitCapabilities", limit_capabilities},
       {"readerFinish", reader_finish},
+      {"readerPace", reader_pace},
+      {"readerPrompt", reader_prompt},
       {"linkState", link_state},
       {"openLinkEvents", open_link_events},
       {"socketPair", socket_pair},

@@ -151,6 +151,8 @@ napi_value realtime(napi_env env, napi_callback_info info);
 napi_value set_ao(napi_env env, napi_callback_info info);
 napi_value limit_capabilities(napi_env env, napi_callback_info info);
 napi_value reader_finish(napi_env env, napi_callback_info info);
+napi_value reader_pace(napi_env env, napi_callback_info info);
+napi_value reader_prompt(napi_env env, napi_callback_info info);
 napi_value link_state(napi_env env, napi_callback_info info);
 napi_value heed_errors(napi_env env, napi_callback_info info);
 napi_value take_errors(napi_env env, napi_callback_info info);

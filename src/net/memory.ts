@@ -63,6 +63,8 @@ export class MemoryUdpSocket implements UdpSocket {
     else this.sent.push(sent);
   }
 
+  prompt(): void {}
+
   finish(): boolean {
     return this.queue.length === 0 || this.closed || !this.handler;
   }

@@ -41,6 +41,10 @@ export interface Native extends Kernels {
   /** Reads what the kernel holds now; false where there is more, or slots have to become free first. */
   readerFinish(id: number): boolean;
   readerClose(id: number): number;
+  /** While batches are large, one may form for `busyMs`; ENOBUFS where the socket's buffer does not hold what comes meanwhile. */
+  readerPace(id: number, busyMs: number): number;
+  /** While a batch is delivered: the next one forms for `waitMs` only. */
+  readerPrompt(id: number): number;
   /** Bytes of memory a reader needs; 0 for figures that cannot be. */
   keepSize(slots: number, areas: number, stride: number): number;
   /** A memfd of this size: its memory outlives the processes that map it. */

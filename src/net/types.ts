@@ -21,6 +21,8 @@ export interface Datagram {
 export interface UdpSocket {
   /** Reads at once what the kernel holds; false where there is, or may be, more: ask again a moment later. Before a close that loses nothing. */
   finish(): boolean;
+  /** Somebody waits for an answer to what is being delivered: the next batch is not kept back while it forms. */
+  prompt(): void;
   /** The bound address as text and its port. */
   readonly address: string;
   readonly port: number;

@@ -45,6 +45,9 @@ const SLOT_BYTES = 65_536 + 320;
 /** Datagrams a batch. */
 const SLOTS = 64;
 
+/** How long a batch may form while they are large; `prompt` says when not. */
+const BUSY_WAIT_MS = 20;
+
 /** Batches that may wait until what they became is written: a segment change, a slow disk. The first alone is in use otherwise. */
 const AREAS = 4;
 
@@ -182,6 +185,7 @@ class NativeUdpSocket implements UdpDriver {
         BATCHES_A_TURN,
         deliver,
       );
+      this.native.readerPace(this.reader, Math.max(this.waitMs, BUSY_WAIT_MS));
     } catch (error) {
       this.failed = `the socket cannot be read: ${errorText(error)}`;
     }
@@ -194,6 +198,10 @@ class NativeUdpSocket implements UdpDriver {
     if (errno === 0) return;
     this.sendErrors++;
     this.lastSendError = `${errnoName(errno)}: ${errnoText(errno)}`;
+  }
+
+  prompt(): void {
+    if (this.reader !== 0) this.native.readerPrompt(this.reader);
   }
 
   finish(): boolean {
@@ -323,6 +331,9 @@ class DgramUdpSocket implements UdpDriver {
     if (!this.closed) this.drops = Math.max(this.drops, dropsOf(this.address, this.port) ?? 0);
     return this.drops;
   }
+
+  /** Node reads by itself, one by one. */
+  prompt(): void {}
 
   /** Node reads by itself: done is what brought nothing since it was last asked. */
   finish(): boolean {

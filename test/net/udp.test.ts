@@ -213,6 +213,41 @@ describe('UDP socket of the add-on', () => {
     expect(after).toBeGreaterThan(0);
   });
 
+  it('paces only a socket whose buffer holds what comes meanwhile, and one that is read', async () => {
+    const small = native.openUdp({ address: ip('127.0.0.1'), port: 0, receiveBuffer: 65_536 });
+    const start = () =>
+      native.readerStart(
+        small.fd,
+        Buffer.from(new ArrayBuffer(native.keepSize(2, 1, 64))),
+        Buffer.from(new ArrayBuffer(2 * META_BYTES)),
+        ...([2, 1, 64, 0, 1] as const),
+        () => true,
+      );
+    const id = start();
+    expect(native.readerPace(id, 20)).toBe(105);
+    expect(native.readerPace(id, -1)).toBe(22);
+    expect(native.readerPrompt(id)).toBe(0);
+    native.readerClose(id);
+    expect([native.readerPace(id, 20), native.readerPrompt(id)]).toEqual([9, 9]);
+    native.closeFd(small.fd);
+  });
+
+  it('loses and turns round nothing while it is busy, whether somebody waits or not', async () => {
+    const to = await udp('127.0.0.1');
+    const seen: number[] = [];
+    to.start((batch, count) => {
+      for (let i = 0; i < count; i++) seen.push(batch[i].data.readUInt32BE(0));
+      if (seen.length % 3 === 0) to.prompt();
+    });
+    const from = await udp('127.0.0.1');
+    for (let n = 0; n < 1000; n++) {
+      from.send(Buffer.from([0, 0, n >> 8, n & 0xff]), ip('127.0.0.1'), to.port, ANY);
+      if (n % 40 === 39) await new Promise((r) => setTimeout(r, 2));
+    }
+    await until(() => seen.length === 1000);
+    expect(seen).toEqual(Array.from({ length: 1000 }, (_, n) => n));
+  });
+
   it('ends with its thread, reading or not', async () => {
     const file = new URL('../../src/net/native.ts', import.meta.url).href;
     const code = `

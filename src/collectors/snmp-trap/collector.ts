@@ -319,8 +319,10 @@ export class SnmpTrapCollector implements Collector {
       if (e.kind === 'refuse') {
         const nobody = this.usm.users === 0 && this.access.communities === 0;
         this.refuse(l, d, nobody ? 'no-access-configured' : e.code, e.detail);
-      } else if (e.kind === 'send') l.bound.socket.send(e.data, d.source, d.sourcePort, d.destination);
-      else if (e.kind === 'accept') {
+      } else if (e.kind === 'send') {
+        l.bound.socket.prompt();
+        l.bound.socket.send(e.data, d.source, d.sourcePort, d.destination);
+      } else if (e.kind === 'accept') {
         const { bytes, pdu } = e;
         const notification = notificationOf(pdu);
         if (notification === undefined) {
@@ -342,6 +344,7 @@ export class SnmpTrapCollector implements Collector {
   }
 
   private receiveInform(l: Listener, d: Datagram, i: Inform): void {
+    l.bound.socket.prompt();
     const id = informId(i.bytes, i.pdu, i.origin, i.spoken);
     const ack = this.effectiveAck(l.bound.ack);
     const effects: InformEffect[] = [];
