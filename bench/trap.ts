@@ -4,11 +4,12 @@
  * one run; v2c, and v3 authPriv with SHA-256 and AES-256. Then the rate at which Telegraf loses half, what the others lose there, and the
  * latency from wire to readable in Kafka at half load. At last where tidegate's microseconds go.
  *
- *   node bench/trap.ts [--rate 8000] [--seconds 6] [--versions v2c,v3] [--only tidegate,telegraf,snmptrapd,floor] [--translator netsnmp|gosmi]
- *                      [--linger 20ms] [--warm 6] [--threads] [--profile DIR] [--touch 4] [--rounds 1]
+ *   node bench/trap.ts [--rate 8000,15000] [--seconds 6] [--versions v2c,v3] [--only tidegate,telegraf,snmptrapd,floor] [--translator netsnmp|gosmi]
+ *                      [--linger 20ms] [--warm 12] [--threads] [--profile DIR] [--touch 4] [--rounds 1]
  *
  * `--threads` prints the CPU of each thread a trap; `--profile` keeps the CPU profiles of tidegate's processes and threads in a folder.
- * `--warm`: seconds at the rate before anything is measured. `--touch`: GiB of memory that are used once before the first program starts: on a
+ * `--rate`: one or several; the ratio is printed for each, because a trap costs every program less where more of them come at once. The first is
+ * that of the latency (at half of it) and of the stages. `--warm`: seconds at the rate before anything is measured. `--touch`: GiB of memory that are used once before the first program starts: on a
  * virtual machine the first use of a page costs several times what every later one does, and whoever comes first would pay it for all.
  */
 
@@ -27,21 +28,22 @@ import { floor, type Setting, type Subject, snmptrapd, telegraf, tidegate, type 
 
 const { values: args } = parseArgs({
   options: {
-    rate: { type: 'string', default: '8000' },
+    rate: { type: 'string', default: '8000,15000' },
     seconds: { type: 'string', default: '6' },
     versions: { type: 'string', default: 'v2c,v3' },
     translator: { type: 'string', default: 'gosmi' },
     linger: { type: 'string' },
     profile: { type: 'string' },
     threads: { type: 'boolean', default: false },
-    warm: { type: 'string', default: '6' },
+    warm: { type: 'string', default: '12' },
     touch: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '1' },
     only: { type: 'string', default: 'telegraf,snmptrapd,tidegate,floor' },
   },
 });
-const RATE = Number(args.rate);
-const COUNT = RATE * Number(args.seconds);
+const RATES = args.rate.split(',').map(Number);
+const [RATE] = RATES;
+const SECONDS = Number(args.seconds);
 const ONLY = args.only.split(',');
 const SOURCES = 16;
 /** Rates tried, in this order, until Telegraf loses half. */
@@ -90,28 +92,31 @@ async function through(s: Subject, version: Version, rate: number, count: number
 
 interface Result {
   name: string;
-  us: number;
-  lost: number;
+  /** At each of RATES: µs of CPU a trap that arrived, and traps that did not. */
+  at: { us: number; lost: number; sent: number }[];
   /** Share lost at each rate really sent. */
   steps: { asked: number; rate: number; lost: number }[];
   mib: number;
-  threads: ThreadCost[];
 }
 
 async function measure(s: Subject, version: Version, steps: readonly number[], until: number): Promise<Result> {
   // Warm: connections, JIT, topic metadata, OIDs.
   await through(s, version, RATE / 4, RATE);
   await through(s, version, RATE, RATE * Number(args.warm));
-  const before = cpuSeconds(s.pid);
-  const was = threadSeconds(s.pid);
-  const { sent, arrived } = await through(s, version, RATE, COUNT);
-  const us = ((cpuSeconds(s.pid) - before) * 1e6) / Math.max(1, arrived);
-  const threads = [...threadSeconds(s.pid)].map(
-    ([name, seconds]): ThreadCost => [name, ((seconds - (was.get(name) ?? 0)) * 1e6) / Math.max(1, arrived)],
-  );
-  if (args.threads)
-    for (const [name, each] of threads) if (each >= 0.2) console.log(`${s.name}, ${name}: ${each.toFixed(1)} µs/trap`);
-  const result: Result = { name: s.name, us, lost: sent - arrived, steps: [], mib: 0, threads };
+  const result: Result = { name: s.name, at: [], steps: [], mib: 0 };
+  for (const rate of RATES) {
+    if (rate !== RATE) await through(s, version, rate, rate * 3);
+    const before = cpuSeconds(s.pid);
+    const was = threadSeconds(s.pid);
+    const { sent, arrived } = await through(s, version, rate, rate * SECONDS);
+    const each = (seconds: number): number => (seconds * 1e6) / Math.max(1, arrived);
+    result.at.push({ us: each(cpuSeconds(s.pid) - before), lost: sent - arrived, sent });
+    if (!args.threads) continue;
+    for (const [name, seconds] of threadSeconds(s.pid)) {
+      const us = each(seconds - (was.get(name) ?? 0));
+      if (us >= 0.2) console.log(`${s.name} at ${rate}/s, ${name}: ${us.toFixed(1)} µs/trap`);
+    }
+  }
   for (const asked of steps) {
     const t = await through(s, version, asked, asked * STEP_SECONDS);
     const lost = (t.sent - t.arrived) / t.sent;
@@ -197,18 +202,24 @@ async function compare(setting: Setting): Promise<void> {
   console.table(
     results.map((r) => ({
       name: r.name === 'snmptrapd' ? 'snmptrapd, to a file' : r.name,
-      [`µs CPU/trap at ${RATE}/s`]: r.us.toFixed(1),
-      lost: r.lost,
+      ...Object.fromEntries(
+        RATES.flatMap((rate, i) => [
+          [`µs CPU/trap at ${rate}/s`, r.at[i].us.toFixed(1)],
+          [`lost at ${rate}/s`, percent(r.at[i].lost / r.at[i].sent)],
+        ]),
+      ),
       'high rate/s': r.steps.at(-1)?.rate ?? '',
       'lost there': r.steps.length > 0 ? percent(r.steps.at(-1)!.lost) : '',
       'PSS MiB': r.mib.toFixed(0),
     })),
   );
   for (const n of notes) console.log(n);
-  const us = (name: string): number => results.find((r) => r.name === name)?.us ?? Number.NaN;
+  const us = (name: string, i: number): number => results.find((r) => r.name === name)?.at[i].us ?? Number.NaN;
   const ratio = (a: string, b: string): void => {
-    const r = us(a) / us(b);
-    if (!Number.isNaN(r)) console.log(`${version}: ${a} / ${b}: ${r.toFixed(2)}`);
+    RATES.forEach((rate, i) => {
+      const r = us(a, i) / us(b, i);
+      if (!Number.isNaN(r)) console.log(`${version}, ${rate}/s: ${a} / ${b}: ${r.toFixed(2)}`);
+    });
   };
   ratio('telegraf', 'tidegate');
   ratio('snmptrapd', 'tidegate');
