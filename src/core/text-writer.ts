@@ -7,6 +7,8 @@ import { Buffer } from 'node:buffer';
 /** Up to here a loop is cheaper than a call into native code. */
 const SHORT = 48;
 const DIGITS = new Uint8Array(20);
+/** `00` to `99`. */
+const PAIRS = new Uint8Array(200).map((_, i) => 0x30 + (i % 2 === 0 ? Math.floor(i / 20) : (i >> 1) % 10));
 
 export class TextWriter {
   /** [0, at) is written. */
@@ -95,11 +97,17 @@ export class TextWriter {
       v = q;
     }
     let w = v | 0;
-    do {
-      const q = (w / 10) | 0;
-      DIGITS[--i] = 0x30 + (w - 10 * q);
+    while (w >= 100) {
+      const q = (w / 100) | 0;
+      const pair = 2 * (w - 100 * q);
+      DIGITS[--i] = PAIRS[pair + 1];
+      DIGITS[--i] = PAIRS[pair];
       w = q;
-    } while (w > 0);
+    }
+    if (w >= 10) {
+      DIGITS[--i] = PAIRS[2 * w + 1];
+      DIGITS[--i] = PAIRS[2 * w];
+    } else DIGITS[--i] = 0x30 + w;
     const { buf } = this;
     let { at } = this;
     for (; i < DIGITS.length; i++) buf[at++] = DIGITS[i];
@@ -109,13 +117,18 @@ export class TextWriter {
   /** `n` with `width` digits, zeros in front. */
   padded(n: number, width: number): void {
     this.room(width);
+    const { buf, at: begin } = this;
     let v = n;
-    for (let at = this.at + width - 1; at >= this.at; at--) {
-      const q = (v / 10) | 0;
-      this.buf[at] = 0x30 + (v - 10 * q);
+    let at = begin + width;
+    while (at - begin >= 2) {
+      const q = (v / 100) | 0;
+      const pair = 2 * (v - 100 * q);
+      buf[--at] = PAIRS[pair + 1];
+      buf[--at] = PAIRS[pair];
       v = q;
     }
-    this.at += width;
+    if (at > begin) buf[begin] = 0x30 + (v % 10);
+    this.at = begin + width;
   }
 
   /** What was written from `from` on, as a string. */

@@ -28,6 +28,7 @@ interface Slot extends KnownVarBind {
 /** Longer ones are rare; keeping them would let a flood fill much memory. */
 const KEPT_OCTETS = 160;
 const MOST_CREDIT = 3;
+const HASHED_OCTETS = 16;
 
 /** Types whose values repeat. */
 const REPEATS: Readonly<Record<SmiType, boolean>> = {
@@ -83,9 +84,10 @@ export class VarBindCache {
     this.slots[index] = { oid, type, value, octets, credit: 0, made: undefined, by: undefined };
   }
 
+  /** By its length and its last octets: they hold the instance and the value, and varbinds of one object are alike before them. */
   private index(b: Uint8Array, start: number, end: number): number {
-    let h = 0x811c9dc5;
-    for (let i = start; i < end; i++) h = Math.imul(h ^ b[i], 0x01000193);
+    let h = 0x811c9dc5 ^ (end - start);
+    for (let i = Math.max(start, end - HASHED_OCTETS); i < end; i++) h = Math.imul(h ^ b[i], 0x01000193);
     return (h ^ (h >>> 15)) & this.mask;
   }
 }

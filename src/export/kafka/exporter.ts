@@ -49,6 +49,8 @@ export class KafkaExporter implements Exporter {
   onChange: () => void = () => {};
   private readonly o: KafkaExporterOptions;
   private readonly encoder: BatchEncoder;
+  /** The names do not change while it runs: made once. */
+  private readonly topics: ReadonlyMap<EventType, string>;
   private readonly producer: Producer;
   private readonly client: RebuildableClient;
   private readonly letters: DeadLetters;
@@ -70,13 +72,13 @@ export class KafkaExporter implements Exporter {
     this.name = o.name;
     const { config } = o;
     this.encoder = new BatchEncoder(new HeaderTemplates(o.node, config.formats), config.compression);
-    const topics = EVENT_TYPES.map((t) => topicOf(config, t.type));
+    this.topics = new Map(EVENT_TYPES.map((t) => [t.type, topicOf(config, t.type)]));
     this.client = new RebuildableClient(() => makeClient(`${o.node}-${o.worker}`, config, o.client));
     this.producer = new Producer({
       client: this.client,
       encoder: this.encoder,
       clock: o.clock,
-      topics: [...new Set(topics)],
+      topics: [...new Set(this.topics.values())],
       metadataMaxAgeMs: o.metadataMaxAgeMs,
       onMetadata: (failure) => this.metadata(failure),
     });
@@ -168,7 +170,7 @@ export class KafkaExporter implements Exporter {
       clock,
       producer: this.producer,
       limits,
-      topicOf: (type) => topicOf(config, type),
+      topicOf: (type) => this.topics.get(type)!,
       sizeOf: (r) => this.encoder.sizeOf(r),
       convert: this.converter(),
       open: () => logs.open(cls),

@@ -49,25 +49,36 @@ export class QueueSender {
 
   /**
    * All queues are sent together, `lingerMs` after the last time: an event of a quiet hour goes at once, a stream in few requests.
-   * `urgent`: an inform is among them, whose sender waits for the answer.
+   * `urgent`: an inform is among them, whose sender waits for the answer. `complete`: there is no more to be read now, so what is due is sent
+   * without a timer.
    */
-  armLinger(urgent = false): void {
+  armLinger(urgent = false, complete = false): void {
     const { clock, limits } = this.o;
     const now = clock.nowMs();
     const due = Math.max(
       now,
       this.sentAllAt + (urgent ? Math.min(URGENT_LINGER_MS, limits.lingerMs) : limits.lingerMs),
     );
+    const atOnce = complete && due <= now;
     if (this.lingerTimer) {
-      if (this.lingerDue <= due) return;
+      if (this.lingerDue <= due && !atOnce) return;
       clock.clearTimeout(this.lingerTimer);
+      this.lingerTimer = undefined;
+    }
+    if (atOnce) {
+      this.round();
+      return;
     }
     this.lingerDue = due;
     this.lingerTimer = clock.setTimeout(() => {
       this.lingerTimer = undefined;
-      this.sentAllAt = clock.nowMs();
-      for (const lane of this.host.lanes()) for (const q of lane.queues.values()) this.trySend(lane, q);
+      this.round();
     }, due - now);
+  }
+
+  private round(): void {
+    this.sentAllAt = this.o.clock.nowMs();
+    for (const lane of this.host.lanes()) for (const q of [...lane.queues.values()]) this.trySend(lane, q);
   }
 
   sendAll(lane: Lane): void {
@@ -75,7 +86,7 @@ export class QueueSender {
     if (this.o.limits.lingerMs > 0 && !lane.filter) {
       for (const q of lane.queues.values())
         if (q.length > 0 && !q.batch) {
-          this.armLinger(q.urgent);
+          this.armLinger(q.urgent, true);
           return;
         }
       return;
