@@ -1,10 +1,9 @@
 /**
  * The middle of the way: a collector's draft becomes a numbered, encoded record in the spool, and receipts find their way back.
  *
- *   emit(draft) ─► quota ─► seq, id, JSON ─► spool.append ─► … fdatasync … ─► receipt.spooled ─► … Kafka acks=all … ─► receipt.exported
+ *   emit(draft) ─► quota ─► seq, id, JSON ─► spool record ─► … fdatasync … ─► receipt.spooled ─► … Kafka acks=all … ─► receipt.exported
  */
 import { Buffer } from 'node:buffer';
-import { TextWriter } from '../core/text-writer.ts';
 import { rfc3339, writeRfc3339 } from '../core/time.ts';
 import { FLAG_WANTS_EXPORTED, MAX_RAW, RECORD_HEADER, writeRecordHead } from '../event/record.ts';
 import {
@@ -73,8 +72,6 @@ export class EventPipeline implements Pipeline {
   private readonly pausedTime: Handle;
   private readonly appended: Handle;
   private pausedAt: number | undefined;
-  /** The record being made. */
-  private readonly w = new TextWriter();
   private tap: TapListener | undefined;
 
   constructor(o: PipelineOptions) {
@@ -126,8 +123,11 @@ export class EventPipeline implements Pipeline {
     const seq = this.o.spool.nextSeq(cls);
     const device = this.known(draft.device, draft.network);
     const raw = this.o.keepRaw === true && draft.raw && draft.raw.length <= MAX_RAW ? draft.raw : undefined;
-    const { w } = this;
-    w.at = RECORD_HEADER;
+    // The record is made where it will stand in the spool.
+    const w = this.o.spool.beginRecord(cls);
+    const start = w.at;
+    w.room(RECORD_HEADER);
+    w.at += RECORD_HEADER;
     w.bytes(device.id);
     const subjectLength = device.id.length;
     if (draft.keySuffix !== undefined) w.text(draft.keySuffix);
@@ -163,15 +163,16 @@ export class EventPipeline implements Pipeline {
     }
     w.char(0x7d);
     const flags = receipt?.exported && this.hasDurableExporter ? FLAG_WANTS_EXPORTED : 0;
-    const { buf, at: length } = w;
+    const { buf, at: end } = w;
     const idLength = idEnd - keyEnd;
-    writeRecordHead(buf, 0, draft.type, flags, subjectLength, keyEnd - RECORD_HEADER, idLength, raw !== undefined);
+    const keyLength = keyEnd - start - RECORD_HEADER;
+    writeRecordHead(buf, start, draft.type, flags, subjectLength, keyLength, idLength, raw !== undefined);
     // A record the spool does not take has no seq: a receipt under this number would be paid out by the next record.
-    if (this.o.spool.append(cls, draft.sec, draft.nsec, buf, length) < 0) {
+    if (this.o.spool.endRecord(cls, draft.sec, draft.nsec) < 0) {
       this.countShed(draft.type);
       return false;
     }
-    this.appended.value += length;
+    this.appended.value += end - start;
     if (receipt) {
       this.ledger.add(cls, seq, receipt);
       this.o.spool.hurry(cls);
@@ -183,7 +184,7 @@ export class EventPipeline implements Pipeline {
         device: draft.device,
         id: buf.toString('utf8', keyEnd, idEnd),
         at: rfc3339(draft.sec, draft.nsec),
-        json: buf.toString('utf8', valueAt, length),
+        json: buf.toString('utf8', valueAt, end),
       });
     if (this.pausedAt === undefined && this.o.spool.unsyncedBytes > this.o.maxUnsyncedBytes)
       this.pausedAt = this.o.nowMs();

@@ -10,6 +10,7 @@
 import { Buffer } from 'node:buffer';
 import { Backoff } from '../core/backoff.ts';
 import type { Clock, TimerHandle } from '../core/clock.ts';
+import { TextWriter } from '../core/text-writer.ts';
 import type { EventClass } from '../event/types.ts';
 import { errorCode, type SpoolFs, writeAll } from './fs.ts';
 import type { SegmentInfo } from './recovery.ts';
@@ -19,9 +20,9 @@ import {
   encodeFooter,
   encodeSegmentHeader,
   MAX_PAYLOAD,
-  placeRecord,
   RECORD_HEAD,
   recordSeed,
+  writeRecordFront,
 } from './segment.ts';
 import { comparePositions, segmentPath } from './segment-file.ts';
 import type { ClassUsage, Position } from './types.ts';
@@ -88,8 +89,8 @@ export class ClassLog {
   private exported: Position = { segment: 0, offset: 0 };
   private totalBytes: number;
 
-  /** Appends go here; at the start of a round the two buffers change places. */
-  private pending: Buffer = Buffer.allocUnsafeSlow(INITIAL_BUFFER);
+  /** Appends go here; at the start of a round its buffer and the other one change places. Records are [0, pendingLength). */
+  private readonly pending = new TextWriter(INITIAL_BUFFER);
   private pendingLength = 0;
   /** Bytes of `pending` that are in the active file already, from `pendingAt` on. */
   private pendingWritten = 0;
@@ -151,15 +152,32 @@ export class ClassLog {
     return this.totalBytes;
   }
 
-  /** Copies `payload` (see SpoolWriter.append) and returns its seq; -1, with nothing queued, where it is longer than MAX_PAYLOAD or the log is closed. */
-  append(sec: number, nsec: number, payload: Buffer, payloadLength = payload.length): number {
-    const length = RECORD_HEAD + payloadLength;
-    if (payloadLength > MAX_PAYLOAD || this.closing) return -1;
+  /** See SpoolWriter.append. */
+  append(sec: number, nsec: number, payload: Buffer): number {
+    if (payload.length > MAX_PAYLOAD || this.closing) return -1;
+    this.beginRecord().bytes(payload);
+    return this.endRecord(sec, nsec);
+  }
+
+  /** See SpoolWriter.beginRecord. */
+  beginRecord(): TextWriter {
+    const { pending } = this;
+    pending.at = this.pendingLength;
+    pending.room(RECORD_HEAD);
+    pending.at += RECORD_HEAD;
+    return pending;
+  }
+
+  /** See SpoolWriter.endRecord: -1, with nothing queued, where the payload is longer than MAX_PAYLOAD or the log is closed. */
+  endRecord(sec: number, nsec: number): number {
     const at = this.pendingLength;
-    if (at + length > this.pending.length) this.grow(at + length);
+    const { pending } = this;
+    const length = pending.at - at - RECORD_HEAD;
+    if (length > MAX_PAYLOAD || this.closing) return -1;
     if (at === 0) this.pendingSince = this.o.clock.nowMs();
     const seq = ++this.lastSeq;
-    this.pendingLength = placeRecord(this.pending, at, seq, sec, nsec, payload, payloadLength);
+    writeRecordFront(pending.buf, at, seq, sec, nsec, length);
+    this.pendingLength = pending.at;
     if (!this.running && (!this.scheduled || (this.timer && this.pendingLength >= LARGE_BATCH))) this.schedule();
     return seq;
   }
@@ -190,7 +208,7 @@ export class ClassLog {
     if (!active || slow || this.failure !== undefined || this.pendingAt + this.pendingLength > this.o.segmentBytes)
       return false;
     try {
-      const taken = this.o.fs.writeSync(active.fd, this.pending, from, length, this.pendingAt + from);
+      const taken = this.o.fs.writeSync(active.fd, this.pending.buf, from, length, this.pendingAt + from);
       this.pendingWritten += Math.max(0, taken);
     } catch {
       return false;
@@ -272,16 +290,10 @@ export class ClassLog {
     const records = this.lastSeq - this.sealedSeq;
     if (records === 0) return;
     if (sums.length < records) sums = new Uint32Array(2 * records);
-    sealRecords(this.pending, this.sealedLength, this.pendingLength, this.seed, sums);
+    sealRecords(this.pending.buf, this.sealedLength, this.pendingLength, this.seed, sums);
     this.o.onSummed(this.sealedSeq + 1, sums, records);
     this.sealedLength = this.pendingLength;
     this.sealedSeq = this.lastSeq;
-  }
-
-  private grow(needed: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.pending.length * 2));
-    this.pending.copy(larger, 0, 0, this.pendingLength);
-    this.pending = larger;
   }
 
   private schedule(): void {
@@ -352,7 +364,7 @@ export class ClassLog {
 
   private swap(): void {
     const empty = this.batch;
-    this.batch = this.pending;
+    this.batch = this.pending.buf;
     this.batchLength = this.pendingLength;
     this.batchSince = this.pendingSince;
     this.batchLast = this.lastSeq;
@@ -361,7 +373,7 @@ export class ClassLog {
     this.sealedLength = 0;
     this.pendingAt += this.batchLength;
     this.urgent = false;
-    this.pending = empty.length > KEPT_BUFFER ? Buffer.allocUnsafeSlow(INITIAL_BUFFER) : empty;
+    this.pending.buf = empty.length > KEPT_BUFFER ? Buffer.allocUnsafeSlow(INITIAL_BUFFER) : empty;
     this.pendingLength = 0;
   }
 

@@ -197,24 +197,18 @@ export function decodeSegmentHeader(b: Buffer): DecodedHeader {
   };
 }
 
-/**
- * Puts one record at `at` (RECORD_HEAD + length bytes of room), all but its CRC (seal.ts), and returns the offset behind it. No allocation.
- * `payload` is the first `length` bytes.
- */
-export function placeRecord(
+/** Writes what stands in front of a payload of `length` bytes at `at + RECORD_HEAD`, all but the CRC (seal.ts). No allocation. */
+export function writeRecordFront(
   out: Buffer,
   at: number,
   seq: number,
   sec: number,
   nsec: number,
-  payload: Buffer,
-  length = payload.length,
-): number {
+  length: number,
+): void {
   writeU32(out, at, 16 + length);
   writeU64(out, at + 8, seq);
   writeTime(out, at + 16, sec, nsec);
-  payload.copy(out, at + RECORD_HEAD, 0, length);
-  return at + RECORD_HEAD + length;
 }
 
 export function encodeFooter(f: SegmentFooter): Buffer {

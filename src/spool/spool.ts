@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLog } from '../core/log.ts';
+import type { TextWriter } from '../core/text-writer.ts';
 import { EVENT_CLASSES, type EventClass } from '../event/types.ts';
 import { mkdirDurable, realFs, type SpoolFs } from './fs.ts';
 import { ClassLog } from './log.ts';
@@ -186,8 +187,16 @@ export class Spool implements SpoolWriter {
     return this.logs[cls].nextSeq;
   }
 
-  append(cls: EventClass, sec: number, nsec: number, payload: Buffer, length?: number): number {
-    return this.logs[cls].append(sec, nsec, payload, length);
+  append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number {
+    return this.logs[cls].append(sec, nsec, payload);
+  }
+
+  beginRecord(cls: EventClass): TextWriter {
+    return this.logs[cls].beginRecord();
+  }
+
+  endRecord(cls: EventClass, sec: number, nsec: number): number {
+    return this.logs[cls].endRecord(sec, nsec);
   }
 
   hurry(cls: EventClass): void {

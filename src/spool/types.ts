@@ -3,6 +3,7 @@
  * The writer lives in the ingest thread; readers (exporters) live in another thread and see only what is durable.
  */
 import type { Buffer } from 'node:buffer';
+import type { TextWriter } from '../core/text-writer.ts';
 import type { EventClass } from '../event/types.ts';
 
 /** Where a record begins. Segments are numbered from 1 in each log; `offset` is a byte offset in the segment file. Compare by segment, then offset. */
@@ -29,11 +30,17 @@ export interface SpoolWriter {
   /** The seq the next appended record of this class will get: it is part of the event's JSON, so it is asked for first. */
   nextSeq(cls: EventClass): number;
   /**
-   * Copies `payload`, its first `length` bytes, and queues it; returns its seq. The record is durable once `onSynced` reported that seq.
-   * Never throws.
+   * Copies `payload` and queues it; returns its seq. The record is durable once `onSynced` reported that seq. Never throws.
    * -1, with nothing queued, where the payload is longer than MAX_PAYLOAD (32 MiB) or the spool is closed.
    */
-  append(cls: EventClass, sec: number, nsec: number, payload: Buffer, length?: number): number;
+  append(cls: EventClass, sec: number, nsec: number, payload: Buffer): number;
+  /**
+   * The same for a payload that is written where it will stand: from the writer's `at` on. What was begun and not ended is forgotten with
+   * the next `beginRecord`.
+   */
+  beginRecord(cls: EventClass): TextWriter;
+  /** What was written since `beginRecord` is the payload of a record; returns as `append` does. */
+  endRecord(cls: EventClass, sec: number, nsec: number): number;
   /** Somebody waits for the last record of this class: make it durable soon. */
   hurry(cls: EventClass): void;
   /**

@@ -7,7 +7,8 @@ import { kernels } from '../../src/core/kernels.ts';
 import { encodeRecord, recordBound } from '../../src/event/record.ts';
 import { loadNative } from '../../src/net/native.ts';
 import { sealInTypeScript, sealRecords, soundRecords } from '../../src/spool/seal.ts';
-import { newRecordView, parseRecord, placeRecord, RECORD_HEAD } from '../../src/spool/segment.ts';
+import { newRecordView, parseRecord, RECORD_HEAD } from '../../src/spool/segment.ts';
+import { placeRecord } from './write-record.ts';
 
 const SEED = 0x1234abcd;
 const native = loadNative();

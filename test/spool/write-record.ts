@@ -1,9 +1,15 @@
-/** One record with its CRC, as the log writes them in batches. */
+/** One record as the log writes it: what stands in front, the payload, then the CRC of many at once. */
 import type { Buffer } from 'node:buffer';
 import { sealRecords } from '../../src/spool/seal.ts';
-import { placeRecord } from '../../src/spool/segment.ts';
+import { RECORD_HEAD, writeRecordFront } from '../../src/spool/segment.ts';
 
 const sums = new Uint32Array(1);
+
+/** Without its CRC. Returns the offset behind it. */
+export function placeRecord(out: Buffer, at: number, seq: number, sec: number, nsec: number, payload: Buffer): number {
+  writeRecordFront(out, at, seq, sec, nsec, payload.length);
+  return at + RECORD_HEAD + payload.copy(out, at + RECORD_HEAD);
+}
 
 /** Returns the offset behind it. */
 export function writeRecord(
