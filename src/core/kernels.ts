@@ -35,8 +35,8 @@ export interface Kernels {
    * in AUTH of protocol/usm/algorithms.ts. Returns the length, or minus an errno where it has to be done in TypeScript.
    */
   hmac(hash: number, inner: Buffer, outer: Buffer, message: Buffer, at: number, cut: number, out: Buffer): number;
-  /** The first 128 bits of SHA-256 over the first `length` bytes, as hex; undefined where OpenSSL does not lend it. */
-  shortHash(bytes: Buffer, length: number): string | undefined;
+  /** The first 128 bits of SHA-256 over the first `length` bytes and tail[from, to), as hex; undefined where OpenSSL does not lend it. */
+  shortHash(bytes: Buffer, length: number, tail: Buffer, from: number, to: number): string | undefined;
 }
 
 export const kernels: { native: Kernels | undefined } = { native: undefined };

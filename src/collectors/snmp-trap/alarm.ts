@@ -40,8 +40,8 @@ export class Alarms {
   private readonly names: Names;
   /** Trap OID → its rules, in order. */
   private readonly byTrap = new Map<string, readonly AlarmRule[]>();
-  /** The alarms of a flapping port repeat: by rule, device and object. */
-  private readonly made = new Map<AlarmRule, Map<string, Map<string, MadeAlarm>>>();
+  /** The alarms of a flapping port repeat: by rule, device and object, or the instance that tells it. */
+  private readonly made = new Map<AlarmRule, Map<string, Map<string | Named, MadeAlarm>>>();
   private size = 0;
 
   /** `rules` in order: the first that fits makes the alarm. */
@@ -62,6 +62,8 @@ export class Alarms {
     for (const r of rules) {
       if (r.when !== undefined && !this.fits(r.when, n.varbinds)) continue;
       if (r.state === 'none') return undefined;
+      const at = this.instanceOf(r, n.varbinds);
+      if (at !== undefined) return this.make(r, r.state, deviceId, at);
       const object = this.managedObject(r, n.varbinds);
       if (object === undefined) return undefined;
       return this.make(r, r.state, deviceId, object);
@@ -103,13 +105,9 @@ export class Alarms {
     return undefined;
   }
 
-  /**
-   * The instance of the first of the rule's objects that came along; or the values of all of them, where they are scalars; without a list,
-   * the instance of the first column.
-   */
+  /** The device, or the values of all of the rule's objects, where they are scalars. */
   private managedObject(r: AlarmRule, varbinds: readonly VarBind[]): string | undefined {
     if (r.object === undefined || r.object === 'device') return 'device';
-    const { table } = this.names;
     if (r.value_of !== undefined) {
       const values: string[] = [];
       for (const name of r.value_of) {
@@ -120,23 +118,34 @@ export class Alarms {
       }
       return `${r.object}=${values.join(',')}`;
     }
-    for (const name of r.instance_of ?? []) {
-      const instance = this.varbind(name, varbinds)?.named.instance;
-      if (instance) return `${r.object}=${instance.slice(1)}`;
+    return undefined;
+  }
+
+  /** Where an instance tells the object: that of the first of the rule's objects that came along; without a list, of the first column. */
+  private instanceOf(r: AlarmRule, varbinds: readonly VarBind[]): Named | undefined {
+    if (r.object === undefined || r.object === 'device' || r.value_of !== undefined) return undefined;
+    if (r.instance_of !== undefined) {
+      for (const name of r.instance_of) {
+        const named = this.varbind(name, varbinds)?.named;
+        if (named?.instance) return named;
+      }
+      return undefined;
     }
-    if (r.instance_of !== undefined) return undefined;
+    const { table } = this.names;
     for (const v of varbinds) {
       const named = this.names.object(v.oid);
-      if (named?.instance && table.kind(named.node) === 'column') return `${r.object}=${named.instance.slice(1)}`;
+      if (named?.instance && table.kind(named.node) === 'column') return named;
     }
     return undefined;
   }
 
-  private make(r: AlarmRule, state: Alarm['state'], device: string, object: string): MadeAlarm {
+  /** `about`: the object, or the instance that tells it; `Names` keeps those, so an alarm that was met before is found without a text. */
+  private make(r: AlarmRule, state: Alarm['state'], device: string, about: string | Named): MadeAlarm {
     let devices = this.made.get(r);
     let objects = devices?.get(device);
-    const known = objects?.get(object);
+    const known = objects?.get(about);
     if (known !== undefined) return known;
+    const object = typeof about === 'string' ? about : `${r.object}=${about.instance.slice(1)}`;
     const alarm: Alarm = {
       id: shortHash(`${device}\n${r.kind!}\n${object}`),
       state,
@@ -155,7 +164,7 @@ export class Alarms {
     }
     if (devices === undefined) this.made.set(r, (devices = new Map()));
     if (objects === undefined) devices.set(device, (objects = new Map()));
-    objects.set(object, made);
+    objects.set(about, made);
     this.size++;
     return made;
   }

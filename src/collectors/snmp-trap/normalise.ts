@@ -222,8 +222,7 @@ function contentId(buf: Buffer, n: Notification, deviceId: string): string {
   scratch.char(LF);
   line(n.agentAddress);
   line(n.enterprise);
-  copyVarBinds(buf, n.varbinds);
-  return hashed();
+  return hashedWith(buf, n.varbinds);
 }
 
 /** Hash of what is said, without the uptime: equal for a notification that is sent again and again. */
@@ -240,8 +239,7 @@ export function notificationKey(
   line(data.security.user);
   line(data.engine_id);
   line(data.context);
-  copyVarBinds(buf, varbinds);
-  return hashed();
+  return hashedWith(buf, varbinds);
 }
 
 const LF = 0x0a;
@@ -257,7 +255,19 @@ function line(text: string | undefined): void {
 }
 
 function hashed(): string {
-  return shortHashOf(scratch.buf, scratch.at);
+  return shortHashOf(scratch, scratch.buf, 0, 0);
+}
+
+/** With encoded varbinds, which nearly always stand in one piece. */
+function hashedWith(buf: Buffer, varbinds: readonly { start: number; end: number }[]): string {
+  const { length } = varbinds;
+  if (length === 0) return hashed();
+  for (let i = 1; i < length; i++)
+    if (varbinds[i].start !== varbinds[i - 1].end) {
+      copyVarBinds(buf, varbinds);
+      return hashed();
+    }
+  return shortHashOf(scratch, buf, varbinds[0].start, varbinds[length - 1].end);
 }
 
 /** Copies encoded varbinds, neighbours in one piece. */
