@@ -33,7 +33,7 @@ export default defineConfig({
           hookTimeout: 300_000,
           pool: 'forks',
           fileParallelism: part === 'beside',
-          maxWorkers: part === 'beside' ? 2 : 1,
+          maxWorkers: part === 'beside' ? 3 : 1,
         },
       },
     ],

@@ -1,7 +1,7 @@
 // `npm test`: type check, linter, unit tests and the lab. Plain JavaScript, so that any Node can start it; the tests themselves run on
 // the Node of the `node` package. With CI=true or TIDEGATE_LAB_INSTALL=1 the lab's peers are installed first and nothing is skipped.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,11 @@ const install = process.env.CI === 'true' || process.env.TIDEGATE_LAB_INSTALL ==
 
 const env = { ...process.env, PATH: `${local}${delimiter}${process.env.PATH}` };
 if (nightly) env.TIDEGATE_NIGHTLY = '1';
+// The lab starts the product some hundred times: what Node compiled once need not be compiled again. Workers read it as somebody else.
+const compiled = mkdtempSync(join(tmpdir(), 'tidegate-compiled-'));
+chmodSync(compiled, 0o755);
+env.NODE_COMPILE_CACHE = compiled;
+process.on('exit', () => rmSync(compiled, { recursive: true, force: true }));
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const wrong = [];
@@ -143,9 +148,9 @@ if (filters.length === 0) {
 }
 vitest('unit');
 if (lab) {
-  // Most of the lab waits for timers of protocols: of what bears a neighbour two files run at a time, and what did not bear it runs alone.
+  // Most of the lab waits for timers of protocols: of what bears neighbours three files run at a time, and what did not bear it runs alone.
   env.TIDEGATE_LAB_PART = 'beside';
-  const again = vitest('lab', 'lab tests, two at a time', true);
+  const again = vitest('lab', 'lab tests, three at a time', true);
   env.TIDEGATE_LAB_PART = 'alone';
   env.TIDEGATE_LAB_AGAIN = again.join(',');
   vitest('lab', 'lab tests, one at a time');
