@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
-/** Set by test/run.mjs: which of the lab's files, and which of the others once more. Absent: all of them, one after the other. */
-const { TIDEGATE_LAB_PART: part, TIDEGATE_LAB_AGAIN: again } = process.env;
+/** Set by test/run.mjs: which of the lab's files. Absent: all of them, one after the other. */
+const { TIDEGATE_LAB_PART: part } = process.env;
 const lanes = JSON.parse(readFileSync(new URL('test/lab/lanes.json', import.meta.url), 'utf8')) as { beside: string[] };
 const beside = lanes.beside.map((name) => `test/lab/${name}.test.ts`);
-const repeated = again ? again.split(',') : [];
 
 // `unit` needs nothing but Node; `lab` needs root, network namespaces and foreign peers (test/lab/install.mjs).
 export default defineConfig({
@@ -28,7 +27,7 @@ export default defineConfig({
             part === 'beside'
               ? beside
               : ['test/lab/**/*.test.ts', ...(process.env.TIDEGATE_NIGHTLY ? ['test/lab/**/*.nightly.ts'] : [])],
-          exclude: part === 'alone' ? beside.filter((file) => !repeated.includes(file)) : [],
+          exclude: part === 'alone' ? beside : [],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           pool: 'forks',
