@@ -15,7 +15,8 @@ const BGP_TOPICS = ['bgp.peer', 'bgp.update'];
 /** Where a session says that it came up, and a node what is wrong with a VIP. */
 const FOLLOWED = ['bmp.router', 'bgp.peer', 'system'];
 
-const QUIET_LOOKS = 4;
+/** A lag is measured once a second: over so many looks it was measured anew. */
+const QUIET_LOOKS = 8;
 
 export type Family = 'ipv4' | 'ipv6';
 export const FAMILIES = ['ipv4', 'ipv6'] as const;
