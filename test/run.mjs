@@ -152,9 +152,9 @@ if (lab) {
   env.TIDEGATE_LAB_PART = 'beside';
   const again = vitest('lab', 'lab tests, three at a time', true);
   env.TIDEGATE_LAB_PART = 'alone';
-  again.push(...vitest('lab', 'lab tests, one at a time', true));
+  vitest('lab', 'lab tests, one at a time');
   delete env.TIDEGATE_LAB_PART;
-  // Kernels, routers and brokers on a machine that is shared: what failed has one more try, is named, and fails for good if it fails again.
+  // What did not bear its neighbours runs once more, alone, is named, and fails for good if it fails again.
   if (again.length > 0) {
     vitest('lab', 'lab tests, once more', false, again);
     console.log(`\nNeeded a second run: ${again.join(', ')}`);

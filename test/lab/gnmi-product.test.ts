@@ -130,7 +130,10 @@ describe.skipIf(!labAvailable('fake_server', 'java'))('gNMI to Kafka', () => {
   it('a target that cannot be reached is what explain and status name, each attempt counted', async () => {
     await target.stop();
     const down = await waitFor(
-      async () => (await explained('fake')).find((f) => f.severity === 'problem' && /ECONNREFUSED/.test(f.cause)),
+      async () =>
+        (await explained('fake')).find(
+          (f) => f.at === 'target' && f.severity === 'problem' && /ECONNREFUSED/.test(f.cause),
+        ),
       'explain to name the target',
     );
     expect(down.cause).toMatch(

@@ -146,8 +146,10 @@ describe.skipIf(!labAvailable('ip', 'vtysh', 'bgpd', 'zebra', 'snmptrap'))('a VI
 
   it('a worker that dies comes back with the sockets that were added', async () => {
     const [first] = t.children(/worker-main/);
+    const logged = t.logs.length;
     process.kill(first, 'SIGKILL');
-    // On a busy machine a question takes longer than the withdraw lasts: the successor is waited for, not the moment without it.
+    // On a busy machine a question takes longer than the withdraw lasts: the log keeps it.
+    await waitFor(() => t.logs.slice(logged).some((l) => l.msg === 'grade' && l.to === 'dead'), 'the withdraw');
     const workers = t.children(/worker-main/).length;
     await waitFor(() => {
       const now = t.children(/worker-main/);

@@ -111,7 +111,11 @@ export class BatchEncoder {
     let bound = 0;
     for (let i = 0; i < length; i++) {
       const r = records[i];
-      if (r.record.type !== type) return undefined;
+      if (r.record.type !== type) {
+        // What was read must not be held by a list that nobody uses.
+        payloads.length = 0;
+        return undefined;
+      }
       const { payload } = SpooledEvent.of(r.record);
       payloads[i] = payload;
       times[2 * i] = r.sec;
