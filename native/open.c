@@ -10,6 +10,9 @@
 #ifndef IPV6_FREEBIND
 #define IPV6_FREEBIND 78
 #endif
+#ifndef IPV6_TRANSPARENT
+#define IPV6_TRANSPARENT 75
+#endif
 
 static napi_value local_of(napi_env env, int fd, napi_value object) {
   struct sockaddr_storage own;
@@ -76,6 +79,11 @@ static napi_value open_listening(napi_env env, napi_callback_info info, int type
     socklen_t at_length = fill_address(&at, address, length, (int)port, 0);
     step = "bind";
     if (bind(fd, (struct sockaddr *)&at, at_length) != 0) break;
+    /*
+     * An answer leaves with the address that was asked, also where that has moved to another node since. Only after bind(2), which would take
+     * any address else. Without CAP_NET_ADMIN or CAP_NET_RAW such an answer is refused by the kernel, and counted.
+     */
+    if (type == SOCK_DGRAM) (void)set_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
     /* Without listen(2) a TCP socket only proves that the port is free: backlog 0 asks for that. */
     step = "listen";
     if (type == SOCK_STREAM && backlog > 0 && listen(fd, (int)backlog) != 0) break;

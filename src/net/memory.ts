@@ -30,6 +30,7 @@ export class MemoryUdpSocket implements UdpSocket {
   readonly address: string;
   readonly port: number;
   kernelDrops = 0;
+  sendErrors = 0;
   readonly sent: SentDatagram[] = [];
   closed = false;
   private readonly route: ((from: MemoryUdpSocket, sent: SentDatagram) => void) | undefined;

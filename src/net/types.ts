@@ -34,7 +34,12 @@ export interface UdpSocket {
    * left (`ListenSpec.keepFd`) comes first, one datagram a call; `onGivenUp` gets those of which its predecessors died again and again.
    */
   start(onBatch: (batch: Datagram[], count: number) => unknown, onGivenUp?: (d: Datagram) => void): void;
-  /** Sends from `localAddress` (bytes as in `destination`; empty: the kernel's choice). Errors are counted, not thrown. */
+  /** Sends the kernel refused. */
+  readonly sendErrors: number;
+  /**
+   * Sends from `localAddress` (bytes as in `destination`; empty: the kernel's choice), with the add-on and CAP_NET_ADMIN also from one that has
+   * moved to another node since. Errors are counted, not thrown.
+   */
   send(data: Buffer, address: Buffer, port: number, localAddress: Buffer): void;
   close(): void;
 }

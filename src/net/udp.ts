@@ -13,8 +13,7 @@ export interface UdpDriver extends UdpSocket {
   readonly received: number;
   /** Datagrams cut to the slot (cannot happen with the default slot, which holds the largest). */
   readonly truncated: number;
-  /** Sends the kernel refused, and the last reason. */
-  readonly sendErrors: number;
+  /** Why the kernel refused a send the last time. */
   readonly lastSendError: string | undefined;
   /** Of `received`, those that came from a predecessor which died before it was done with them. */
   readonly left: number;

@@ -35,6 +35,11 @@ export const METRICS = {
     help: 'Retries of an inform in flight or answered: not spooled again',
     labels: ['collector'],
   },
+  tidegate_unsent_total: {
+    type: 'counter',
+    help: 'Responses and Reports that the kernel refused to send: whoever waits asks again',
+    labels: ['collector'],
+  },
   tidegate_suppressed_total: {
     type: 'counter',
     help: 'Notifications equal to one a moment ago (dedup): counted in a summary, not an event each',

@@ -68,7 +68,7 @@ export class KeepalivedPair implements Scene {
         if (known) known.records++;
         else
           this.received.set(number, {
-            ...{ ids: new Set(['']), records: 1, node: ns.short, worker: 0, address: '' },
+            ...{ ids: new Set(['']), records: 1, node: ns.short, worker: 0, at: Date.now(), address: '' },
             pdu: inform ? 'inform' : 'trap',
           });
       }

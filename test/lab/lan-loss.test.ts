@@ -9,7 +9,7 @@ import { KEEPALIVED_CASES, KeepalivedPair } from './lan-keepalived.ts';
 import { compare } from './lan-report.ts';
 import { LanWorld, VIPS } from './lan-world.ts';
 import { labAvailable } from './peers.ts';
-import { type CaseLoad, type Outcome, runCase, table } from './scenario-run.ts';
+import { askedAgain, type CaseLoad, type Outcome, runCase, table } from './scenario-run.ts';
 
 const LOAD: CaseLoad = { rate: 1000, informEvery: 10, lead: 500, max: 60_000 };
 
@@ -24,7 +24,10 @@ describe.skipIf(!labAvailable('ip', 'keepalived', 'java'))('two nodes on a LAN',
   });
   afterAll(async () => {
     await world.close();
-    if (outcomes.length > 0) console.log(`\n${table(outcomes)}\n\n${compare(outcomes)}\n`);
+    if (outcomes.length > 0)
+      console.log(
+        `\n${table(outcomes)}\n\n${compare(outcomes)}\n\n${askedAgain(outcomes.filter((o) => o.name.includes('planned')))}\n`,
+      );
   });
 
   /** What holds whatever happened. */

@@ -36,6 +36,8 @@ export interface Received {
   records: number;
   node: string;
   worker: number;
+  /** When the kernel of the node had it, UTC milliseconds. */
+  at: number;
   address: string;
   pdu: string;
 }
@@ -84,12 +86,12 @@ export abstract class LoadWorld {
     this.wrong.push(...(line.wrong as string[]));
     this.said.push(...(line.said as Said[]));
     for (const up of line.ups as SessionUp[]) this.ups.set(up[0], [...(this.ups.get(up[0]) ?? []), up]);
-    for (const [number, id, node, worker, address, pdu] of line.seen as Seen[]) {
+    for (const [number, id, node, worker, at, address, pdu] of line.seen as Seen[]) {
       const known = this.received.get(number);
       if (known) {
         known.ids.add(id);
         known.records++;
-      } else this.received.set(number, { ids: new Set([id]), records: 1, node, worker, address, pdu });
+      } else this.received.set(number, { ids: new Set([id]), records: 1, node, worker, at, address, pdu });
     }
   }
 

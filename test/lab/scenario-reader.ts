@@ -18,8 +18,8 @@ export interface ReaderConfig {
   followed: string[];
 }
 
-/** One record: the number it carries, its CloudEvents id, the node and worker that received it, the source address. */
-export type Seen = [number: number, id: string, node: string, worker: number, address: string, pdu: string];
+/** One record: the number it carries, its CloudEvents id, the node and worker that received it and when (UTC milliseconds), the source address. */
+export type Seen = [number: number, id: string, node: string, worker: number, at: number, address: string, pdu: string];
 
 /** A session that came up: of which kind (a world has one device that has sessions), on which node, its epoch. */
 export type SessionUp = [session: 'bmp' | 'bgp', node: string, epoch: number];
@@ -80,6 +80,7 @@ await consumer.run({
         const { id, data } = event as unknown as {
           id: string;
           data: {
+            at: string;
             pdu: string;
             rx: { node: string; worker: number };
             source: { address: string };
@@ -87,7 +88,7 @@ await consumer.run({
           };
         };
         const number = data.varbinds.find((v) => v.oid === NUMBER_OID)!.value;
-        seen.push([number, id, data.rx.node, data.rx.worker, data.source.address, data.pdu]);
+        seen.push([number, id, data.rx.node, data.rx.worker, Date.parse(data.at), data.source.address, data.pdu]);
       } catch (e) {
         wrong.push((e as Error).message);
       }

@@ -46,6 +46,10 @@ export interface Outcome {
   /** Informs that were never answered. */
   unanswered: number;
   retries: number;
+  /** The longest way from a device to the kernel of the node that delivered it, milliseconds: an inform may have needed a second try. */
+  longestWay: number;
+  /** Informs that were sent again: when the first try was sent since the load began, how long the answer took, and which node has it how long after it was sent. */
+  again: { number: number; sentAt: number; answered: number; node?: string; way?: number }[];
   /** BMP and BGP sessions that came up on another node. */
   moved: number;
   /** Grades another node went through: none, unless the machine was too busy for it. Nodes that are all withdrawn are no route. */
@@ -102,8 +106,28 @@ function addUp(
   wrong: string[],
 ): Outcome {
   const o: Outcome = {
-    ...{ name, node, traps: 0, inKafka: 0, informs: 0, lost: [], gap: 0, acknowledged: 0, acknowledgedLost: [] },
-    ...{ longestAck: 0, unanswered: 0, retries: r.retries, moved: 0, repeated: 0, otherGrades: [], wrong },
+    ...{
+      name,
+      node,
+      traps: 0,
+      inKafka: 0,
+      informs: 0,
+      lost: [],
+      gap: 0,
+      acknowledged: 0,
+      acknowledgedLost: [],
+      again: [],
+    },
+    ...{
+      longestAck: 0,
+      longestWay: 0,
+      unanswered: 0,
+      retries: r.retries.length,
+      moved: 0,
+      repeated: 0,
+      otherGrades: [],
+      wrong,
+    },
   };
   if (r.wrong > 0) wrong.push(`${r.wrong} Responses that are none or come from elsewhere`);
   const lostAt: number[] = [];
@@ -111,8 +135,10 @@ function addUp(
   for (let i = 0; i < r.inform.length; i++) {
     const number = r.first + i;
     const seen = received.get(number);
+    const way = seen && seen.at - r.began - r.sentAt[i];
     if (seen) {
       found++;
+      o.longestWay = Math.max(o.longestWay, Math.round(way!));
       o.repeated += seen.records - 1;
       if (seen.ids.size > 1) wrong.push(`${seen.pdu} ${number} has the ids ${[...seen.ids].join(' ')}`);
       if (seen.pdu !== (r.inform[i] ? 'inform' : 'trap')) wrong.push(`${number} is ${seen.pdu}`);
@@ -133,6 +159,12 @@ function addUp(
     o.acknowledged++;
     o.longestAck = Math.max(o.longestAck, r.acknowledged[i]);
     if (!seen) o.acknowledgedLost.push(number);
+  }
+  for (const number of new Set(r.retries)) {
+    const i = number - r.first;
+    const seen = received.get(number);
+    const way = seen && Math.round(seen.at - r.began - r.sentAt[i]);
+    o.again.push({ number, sentAt: r.sentAt[i], answered: r.acknowledged[i], node: seen?.node, way });
   }
   o.gap = longestOutage(lostAt);
   // Counted from what Kafka has, and not from what was sent.
@@ -164,6 +196,7 @@ const COLUMNS: [string, (o: Outcome) => string | number][] = [
   ['acked', (o) => o.acknowledged],
   ['acked lost', (o) => o.acknowledgedLost.length],
   ['longest ack ms', (o) => o.longestAck],
+  ['longest way ms', (o) => o.longestWay],
   ['retries', (o) => o.retries],
   ['sessions moved', (o) => o.moved],
   ['repeated', (o) => o.repeated],
@@ -177,6 +210,14 @@ export function table(outcomes: readonly Outcome[]): string {
     outcomes.map((o) => COLUMNS.map(([, value]) => String(value(o)))),
     2,
   );
+}
+
+/** Each inform of a lossless case that was asked again, a line each: where its first try was, or whose answer did not come. */
+export function askedAgain(outcomes: readonly Outcome[]): string {
+  return outcomes
+    .flatMap((o) => o.again.map((a) => `${o.name}: ${JSON.stringify(a)}`))
+    .slice(0, 40)
+    .join('\n');
 }
 
 /** Text in columns; the first `left` of them begin at the left. */

@@ -36,6 +36,8 @@ export interface Load {
 }
 
 export interface SenderReport {
+  /** When the load began, UTC milliseconds. */
+  began: number;
   /** Numbers of this load: from `first`, one for each element of the lists. */
   first: number;
   inform: boolean[];
@@ -43,8 +45,8 @@ export interface SenderReport {
   sentAt: number[];
   /** Milliseconds from the first try to the Response; -1 where none came, and for traps. */
   acknowledged: number[];
-  /** Datagrams sent again. */
-  retries: number;
+  /** Datagrams sent again, by the number in them. */
+  retries: number[];
   /** Responses that came from another address than the one asked, or with an error-status. */
   wrong: number;
 }
@@ -86,6 +88,7 @@ class Sender {
 
   start(load: Load): void {
     this.report = this.empty();
+    this.report.began = Date.now();
     this.load = load;
     this.vip = load.vip;
     this.began = performance.now();
@@ -104,7 +107,7 @@ class Sender {
   }
 
   private empty(): SenderReport {
-    return { first: this.next, inform: [], sentAt: [], acknowledged: [], retries: 0, wrong: 0 };
+    return { began: 0, first: this.next, inform: [], sentAt: [], acknowledged: [], retries: [], wrong: 0 };
   }
 
   private tick(): void {
@@ -146,7 +149,7 @@ class Sender {
       }
       w.tries++;
       w.next = now + this.config.retry;
-      this.report.retries++;
+      this.report.retries.push(number);
       this.send(w.packet, w.source);
     }
   }

@@ -130,6 +130,26 @@ describe('UDP socket of the add-on', () => {
     ]);
   });
 
+  it.skipIf(process.getuid?.() !== 0)('answers from an address that this node does not have any more', async () => {
+    const server = await udp('0.0.0.0');
+    const client = await udp('127.0.0.1');
+    const got: Kept[] = [];
+    client.start(keep(got));
+    server.send(Buffer.from('moved'), ip('127.0.0.1'), client.port, ip('192.0.2.77'));
+    await until(() => got.length === 1 || server.sendErrors > 0);
+    expect(server.lastSendError).toBeUndefined();
+    expect(got.map((d) => [d.source, d.data])).toEqual([['c000024d', 'moved']]);
+    const server6 = await udp('::');
+    const client6 = await udp('::1');
+    client6.start(keep(got));
+    server6.send(Buffer.from('moved'), ip('::1'), client6.port, ip('2001:db8::77'));
+    await until(() => got.length === 2 || server6.sendErrors > 0);
+    expect(server6.lastSendError).toBeUndefined();
+    expect(got[1].source).toBe('20010db8000000000000000000000077');
+    // An address nobody has cannot be bound all the same.
+    await expect(udp('192.0.2.77')).rejects.toThrow();
+  });
+
   it('answers on ::, which takes IPv6 only', async () => {
     const server = await udp('::');
     // The same port of IPv4 is still free.

@@ -79,6 +79,7 @@ export class SnmpTrapCollector implements Collector {
   retriedAfterAnswer = 0;
   private readonly repeated: Handle;
   private readonly lost: Handle;
+  private readonly unsent: Handle;
   private readonly inFlight: Handle;
   private wakeTimer: TimerHandle | undefined;
   private dropTimer: TimerHandle | undefined;
@@ -108,6 +109,7 @@ export class SnmpTrapCollector implements Collector {
     this.received = ctx.metrics.handle('tidegate_received_total', { collector: NAME });
     this.repeated = ctx.metrics.handle('tidegate_repeated_total', { collector: NAME });
     this.lost = ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'kernel' });
+    this.unsent = ctx.metrics.handle('tidegate_unsent_total', { collector: NAME });
     this.inFlight = ctx.metrics.handle('tidegate_informs_in_flight');
   }
 
@@ -219,6 +221,7 @@ export class SnmpTrapCollector implements Collector {
         address: l.bound.socket.address,
         port: l.bound.socket.port,
         kernel_drops: l.bound.socket.kernelDrops,
+        unsent: l.bound.socket.sendErrors,
       })),
       communities: this.access.communities,
       ack: this.effectiveAck(undefined),
@@ -436,9 +439,12 @@ export class SnmpTrapCollector implements Collector {
     this.dropTimer = this.ctx.clock.setTimeout(() => this.pollDrops(), DROP_POLL_MS);
   }
 
-  /** Counts what the kernel dropped since the last poll, and says so in an event; each listener at most once a poll. */
+  /** Counts what the kernel dropped, or refused to send, since the last poll; drops are said in an event, each listener at most once a poll. */
   private countDrops(last: boolean): void {
     for (const l of this.listeners) {
+      const { sendErrors } = l.bound.socket;
+      this.unsent.value += sendErrors - l.unsentSeen;
+      l.unsentSeen = sendErrors;
       const fresh = l.bound.socket.kernelDrops - l.dropsSeen;
       if (fresh > 0) {
         l.dropsSeen += fresh;

@@ -25,6 +25,8 @@ export interface Listener {
   /** Drops not yet said in an event, and since when (UTC ms). */
   dropsUnsaid: number;
   saidAt: number;
+  /** Refused sends that are counted already. */
+  unsentSeen: number;
   /** How long informs of it waited for their answer. */
   ackSeconds: Record<'spooled' | 'exported', Histogram>;
 }
@@ -48,6 +50,7 @@ export function listenerOf(
     dropsSeen: bound.countedDrops ?? 0,
     dropsUnsaid: 0,
     saidAt: ctx.clock.wallMs(),
+    unsentSeen: 0,
     ackSeconds: { spooled: waited('spooled'), exported: waited('exported') },
   };
 }

@@ -59,6 +59,8 @@ export type VrrpInput =
   | { type: 'link'; obstacle: string; primary: string }
   /** Another version, interval (version 2) or sender is refused before: see `refuseAdvert`. */
   | { type: 'advert'; advert: Advert }
+  /** Another host says that it has this address. */
+  | { type: 'claimed'; address: string }
   | { type: 'timer'; timer: VrrpTimer }
   | { type: 'stop'; reason: string };
 
@@ -80,8 +82,10 @@ export const BIND_MS = 3000;
 const BARRED_MS = 30_000;
 /** The shortest interval there is: adverts that answer others are at least so far apart. */
 const ANSWER_MS = 10;
-/** From the first advert of the next Active until its announcements have surely reached the neighbours. */
-export const LINGER_MS = 100;
+/** From the announcement of the next Active: until it has surely reached the neighbours, and what was on its way is answered. */
+export const LINGER_MS = 200;
+/** From its first advert: so long it may need to have the addresses, and to announce them. One that never does is not waited for longer. */
+export const SUCCESSION_MS = 1000;
 
 export class VrrpMachine {
   state: VrrpState = 'Initialize';
@@ -103,6 +107,8 @@ export class VrrpMachine {
   private holding = false;
   /** While holding: the next Active was heard. */
   private succeeded = false;
+  /** While holding: the addresses that nobody else has announced. */
+  private readonly unclaimed = new Set<string>();
   private barredUntil = Number.NEGATIVE_INFINITY;
   private lastAssertion = Number.NEGATIVE_INFINITY;
   private lastAnswer = Number.NEGATIVE_INFINITY;
@@ -177,6 +183,9 @@ export class VrrpMachine {
         else if (this.state === 'Active') this.advertInActive(now, input.advert, out);
         else if (input.advert.priority === 0) this.active = undefined;
         else this.active = { source: input.advert.source, priority: input.advert.priority };
+        return;
+      case 'claimed':
+        this.claimed(input.address, out);
         return;
       case 'timer':
         this.timer(now, input.timer, out);
@@ -366,11 +375,23 @@ export class VrrpMachine {
   }
 
   private hold(succeeded: boolean, out: VrrpEffect[]): void {
+    if (!this.holding) {
+      this.unclaimed.clear();
+      for (const a of this.boundAddresses()) this.unclaimed.add(a);
+    }
     this.holding = true;
     this.succeeded = succeeded;
     // A Backup waits its Skew_Time, a second or an interval at most, and then says so at once.
-    const wait = this.settings.version === 2 ? 1000 : this.settings.advertInterval;
-    out.push({ type: 'set-timer', timer: 'release', ms: succeeded ? LINGER_MS : wait + LINGER_MS });
+    const skew = this.settings.version === 2 ? 1000 : this.settings.advertInterval;
+    const wait = succeeded ? (this.unclaimed.size > 0 ? SUCCESSION_MS : 0) : skew;
+    out.push({ type: 'set-timer', timer: 'release', ms: wait + LINGER_MS });
+  }
+
+  /** The next Active says advert first, then gives itself the addresses, then announces them: only now does anybody send to it. */
+  private claimed(address: string, out: VrrpEffect[]): void {
+    if (!this.holding || !this.unclaimed.delete(address) || this.unclaimed.size > 0) return;
+    this.succeeded = true;
+    out.push({ type: 'set-timer', timer: 'release', ms: LINGER_MS });
   }
 
   private becomeBackup(reason: string, out: VrrpEffect[]): void {

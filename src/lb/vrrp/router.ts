@@ -182,7 +182,11 @@ export class VirtualRouterSession {
 
   /** Somebody else says that `address` is at `mac`. */
   claimed(address: string, mac: string, ownMac: string): void {
-    if (this.state !== 'Active' || mac === ownMac || !this.bound.includes(address)) return;
+    if (mac === ownMac || !this.bound.includes(address)) return;
+    if (this.state !== 'Active') {
+      this.input({ type: 'claimed', address });
+      return;
+    }
     const now = this.o.clock.nowMs();
     if (now - this.changedAt < SETTLE_MS) return;
     this.duplicates.set(address, { mac, at: now });

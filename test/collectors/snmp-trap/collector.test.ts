@@ -382,6 +382,17 @@ describe('what the kernel dropped', () => {
     expect(r.collector.health().soft).toEqual([]);
   });
 
+  it('and what it refused to send', () => {
+    const r = rig(PUBLIC);
+    r.collector.start();
+    r.socket.sendErrors = 3;
+    r.clock.advance(1000);
+    r.socket.sendErrors = 4;
+    r.clock.advance(1000);
+    expect(r.count('tidegate_unsent_total', 'collector="snmp_trap"')).toBe(4);
+    expect(r.collector.status().listeners).toMatchObject([{ unsent: 4 }]);
+  });
+
   it('at stop, what was not said yet is', async () => {
     const r = rig(PUBLIC);
     r.socket.kernelDrops = 2;

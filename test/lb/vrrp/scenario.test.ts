@@ -38,6 +38,8 @@ function input(text: string): VrrpInput {
         type: 'advert',
         advert: { source: rest[0], priority: Number(rest[1]), interval: Number(rest[2] ?? 1000), addresses: [] },
       };
+    case 'claimed':
+      return { type: 'claimed', address: rest[0] };
     case 'timer':
       return { type: 'timer', timer: rest[0] as Extract<VrrpInput, { type: 'timer' }>['timer'] };
     case 'stop':

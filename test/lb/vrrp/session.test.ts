@@ -148,7 +148,7 @@ describe('VRRP back end', () => {
     n.start();
     other.clock.advance(1000);
     const stop = n.backEnd!.stop('alone');
-    other.clock.advance(200);
+    other.clock.advance(400);
     await stop;
     expect(s.messages).toEqual([]);
   });
