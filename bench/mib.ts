@@ -71,6 +71,7 @@ const linkDown = Array.from({ length: 500 }, (_, i) => ({
   agentAddress: undefined,
   trapAddress: undefined,
   enterprise: undefined,
+  memo: undefined,
   varbinds: [
     int(`1.3.6.1.2.1.2.2.1.1.${i}`, i),
     int(`1.3.6.1.2.1.2.2.1.7.${i}`, 1),

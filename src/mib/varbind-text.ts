@@ -4,7 +4,8 @@
  */
 import { Buffer } from 'node:buffer';
 import { DecodedVarBind, type SmiType, type VarBind } from '../codec/snmp/message.ts';
-import type { TextWriter } from '../core/text-writer.ts';
+import type { NotificationMemo } from '../codec/snmp/notification-cache.ts';
+import { TextWriter } from '../core/text-writer.ts';
 import type { Names } from './names.ts';
 import { renderVarBind, ticksText } from './render.ts';
 
@@ -21,6 +22,7 @@ const FRONTS = 4096;
 /** Longer OIDs are rare; keeping them would let a flood fill much memory. */
 const KEPT_OID = 256;
 
+const COMMA = 0x2c;
 const TEXT = Buffer.from(',"text":"');
 
 export class VarBindTexts {
@@ -43,6 +45,44 @@ export class VarBindTexts {
       this.traps.set(oid, json);
     }
     return json;
+  }
+
+  /** The varbinds of a notification with commas between them. `memo`: of one that was met before. */
+  list(w: TextWriter, varbinds: readonly VarBind[], memo: NotificationMemo | undefined): void {
+    if (memo === undefined) {
+      for (let i = 0; i < varbinds.length; i++) {
+        if (i > 0) w.char(COMMA);
+        this.write(w, varbinds[i], varbinds);
+      }
+      return;
+    }
+    if (memo.texts?.by !== this) memo.texts = { by: this, pieces: this.pieces(varbinds, memo.varying) };
+    const { pieces } = memo.texts;
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i];
+      if (typeof piece === 'number') this.write(w, varbinds[piece], varbinds);
+      else w.bytes(piece);
+    }
+  }
+
+  /** What stays as it is in one piece; a text of an address may follow from a varbind beside it, which is none of those that vary. */
+  private pieces(varbinds: readonly VarBind[], varying: readonly boolean[]): (Uint8Array | number)[] {
+    const out: (Uint8Array | number)[] = [];
+    const w = new TextWriter(1024);
+    const cut = (): void => {
+      if (w.at > 0) out.push(Buffer.from(w.buf.subarray(0, w.at)));
+      w.at = 0;
+    };
+    for (let i = 0; i < varbinds.length; i++) {
+      if (i > 0) w.char(COMMA);
+      if (!varying[i]) this.write(w, varbinds[i], varbinds);
+      else {
+        cut();
+        out.push(i);
+      }
+    }
+    cut();
+    return out;
   }
 
   /** `all`: the varbinds that came with it. */

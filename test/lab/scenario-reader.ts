@@ -80,15 +80,14 @@ await consumer.run({
         const { id, data } = event as unknown as {
           id: string;
           data: {
-            at: string;
             pdu: string;
-            rx: { node: string; worker: number };
+            rx: { node: string; worker: number; at: string };
             source: { address: string };
             varbinds: { oid: string; value: number }[];
           };
         };
         const number = data.varbinds.find((v) => v.oid === NUMBER_OID)!.value;
-        seen.push([number, id, data.rx.node, data.rx.worker, Date.parse(data.at), data.source.address, data.pdu]);
+        seen.push([number, id, data.rx.node, data.rx.worker, Date.parse(data.rx.at), data.source.address, data.pdu]);
       } catch (e) {
         wrong.push((e as Error).message);
       }

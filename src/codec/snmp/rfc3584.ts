@@ -10,6 +10,7 @@
  */
 import type { VarBindInput } from './encode.ts';
 import type { Pdu, TrapV1Pdu, VarBind } from './message.ts';
+import type { NotificationMemo } from './notification-cache.ts';
 
 export const SYS_UP_TIME = '1.3.6.1.2.1.1.3.0';
 export const SNMP_TRAP_OID = '1.3.6.1.6.3.1.1.4.1.0';
@@ -58,6 +59,8 @@ export interface Notification {
   trapAddress: string | undefined;
   enterprise: string | undefined;
   varbinds: VarBind[];
+  /** It was met before: what was made of it then. */
+  memo: NotificationMemo | undefined;
 }
 
 /** Undefined where a v2 PDU names no trap. The first two varbinds are looked at first; some agents put them elsewhere. */
@@ -69,6 +72,7 @@ export function notificationOf(pdu: Pdu | TrapV1Pdu): Notification | undefined {
     trapAddress: undefined,
     enterprise: undefined,
     varbinds: [],
+    memo: undefined,
   };
   if (pdu.pdu === 'trap-v1') {
     n.trapOid = trapOidOfV1(pdu);

@@ -30,6 +30,12 @@ export interface MadeAlarm {
   json: Buffer;
 }
 
+/** A rule, and which of the device's objects it is about: the object, or the instance that tells it. */
+interface About {
+  rule: AlarmRule;
+  object: string | Named;
+}
+
 const CACHE_LIMIT = 8192;
 /** Longer keys are rare; keeping them would let a flood fill much memory. */
 const CACHED_LENGTH = 512;
@@ -57,16 +63,27 @@ export class Alarms {
 
   /** The same with its JSON; shared by all notifications that make it. */
   find(n: Notification, deviceId: string): MadeAlarm | undefined {
-    const rules = this.rulesOf(n.trapOid);
-    if (rules.length === 0) return undefined;
-    for (const r of rules) {
-      if (r.when !== undefined && !this.fits(r.when, n.varbinds)) continue;
-      if (r.state === 'none') return undefined;
-      const at = this.instanceOf(r, n.varbinds);
-      if (at !== undefined) return this.make(r, r.state, deviceId, at);
-      const object = this.managedObject(r, n.varbinds);
-      if (object === undefined) return undefined;
-      return this.make(r, r.state, deviceId, object);
+    const { memo } = n;
+    let about: About | undefined;
+    if (memo?.alarm !== undefined && memo.alarm.by === this) about = memo.alarm.said as About | undefined;
+    else {
+      const rules = this.rulesOf(n.trapOid);
+      if (rules.length === 0) return undefined;
+      about = this.judge(rules, n.varbinds);
+      // What a rule reads of values may vary.
+      if (memo !== undefined && rules.every((r) => r.when === undefined && r.value_of === undefined))
+        memo.alarm = { by: this, said: about };
+    }
+    return about && this.make(about.rule, about.rule.state as Alarm['state'], deviceId, about.object);
+  }
+
+  /** The first rule that fits, and the object. */
+  private judge(rules: readonly AlarmRule[], varbinds: readonly VarBind[]): About | undefined {
+    for (const rule of rules) {
+      if (rule.when !== undefined && !this.fits(rule.when, varbinds)) continue;
+      if (rule.state === 'none') return undefined;
+      const object = this.instanceOf(rule, varbinds) ?? this.managedObject(rule, varbinds);
+      return object === undefined ? undefined : { rule, object };
     }
     return undefined;
   }

@@ -7,15 +7,14 @@
 import { Buffer } from 'node:buffer';
 import { decodeEnvelope, decodePdu } from '../../codec/snmp/decode.ts';
 import { responseTo } from '../../codec/snmp/encode.ts';
-import type { Pdu } from '../../codec/snmp/message.ts';
+import type { Envelope, Pdu } from '../../codec/snmp/message.ts';
+import { NotificationCache } from '../../codec/snmp/notification-cache.ts';
 import { type Notification, notificationOf } from '../../codec/snmp/rfc3584.ts';
 import { looksLikeV3 } from '../../codec/snmp/v3.ts';
 import type { TimerHandle } from '../../core/clock.ts';
-import { shortHash } from '../../core/hash.ts';
-import { formatEndpoint, formatIp } from '../../core/ip.ts';
+import { formatIp } from '../../core/ip.ts';
 import { isDecodeError } from '../../core/result.ts';
 import { type AclConfig, aclOf } from '../../core/source-acl.ts';
-import { rfc3339 } from '../../core/time.ts';
 import type { Receipt } from '../../event/types.ts';
 import type { Datagram, UdpSocket } from '../../net/types.ts';
 import type { RefusalCode } from '../../telemetry/codes.ts';
@@ -23,6 +22,7 @@ import type { Handle } from '../../telemetry/registry.ts';
 import type { Collector, CollectorContext } from '../collector.ts';
 import { Access } from './access.ts';
 import type { AckMode, SnmpTrapConfig } from './config.ts';
+import { Drops } from './drops.ts';
 import { Guard } from './guard.ts';
 import { type BoundTrapSocket, type Listener, listenerOf } from './listener.ts';
 import { type InformEffect, type InformInput, InformMachine } from './machine.ts';
@@ -56,9 +56,6 @@ interface Inform {
 }
 
 const NAME = 'snmp_trap';
-const DROP_POLL_MS = 1000;
-/** How long drops count as a reason to prefer another node. */
-const DROP_MEMORY_MS = 5000;
 /** A stopping collector waits this long at most for the receipts of informs in flight. */
 const STOP_WAIT_MS = 1000;
 /** It reads its sockets until they are empty, looking so often and so many times. */
@@ -73,17 +70,15 @@ export class SnmpTrapCollector implements Collector {
   private readonly machine: InformMachine;
   private readonly usm: Usm;
   private readonly guard: Guard;
+  private readonly met = new NotificationCache();
   private readonly pending = new Map<string, Pending>();
   private readonly received: Handle;
   /** Informs that were repeated although they had been answered: the answer was lost on its way. */
   retriedAfterAnswer = 0;
   private readonly repeated: Handle;
-  private readonly lost: Handle;
-  private readonly unsent: Handle;
+  private readonly drops: Drops;
   private readonly inFlight: Handle;
   private wakeTimer: TimerHandle | undefined;
-  private dropTimer: TimerHandle | undefined;
-  private droppedAt = Number.NEGATIVE_INFINITY;
   private readonly tables = new Map<string, SourceTable>();
   private started = false;
   private stopped = false;
@@ -108,15 +103,14 @@ export class SnmpTrapCollector implements Collector {
     this.listeners = sockets.map((bound) => listenerOf(bound, this.tables, ctx));
     this.received = ctx.metrics.handle('tidegate_received_total', { collector: NAME });
     this.repeated = ctx.metrics.handle('tidegate_repeated_total', { collector: NAME });
-    this.lost = ctx.metrics.handle('tidegate_lost_events_total', { collector: NAME, reason: 'kernel' });
-    this.unsent = ctx.metrics.handle('tidegate_unsent_total', { collector: NAME });
+    this.drops = new Drops(this.listeners, ctx);
     this.inFlight = ctx.metrics.handle('tidegate_informs_in_flight');
   }
 
   start(): void {
     this.started = true;
     for (const l of this.listeners) this.read(l);
-    this.pollDrops();
+    this.drops.start();
   }
 
   private read(l: Listener): void {
@@ -143,7 +137,7 @@ export class SnmpTrapCollector implements Collector {
   /** No more of this socket; what the kernel holds of it is read first. */
   async unlisten(socket: UdpSocket): Promise<void> {
     await this.readEmpty(() => socket.finish());
-    this.countDrops(true);
+    this.drops.count(true);
     const at = this.listeners.findIndex((l) => l.bound.socket === socket);
     if (at >= 0) this.listeners.splice(at, 1);
     socket.close();
@@ -187,8 +181,7 @@ export class SnmpTrapCollector implements Collector {
     this.stopped = true;
     this.usm.stop();
     this.guard.stop();
-    this.countDrops(true);
-    if (this.dropTimer) this.ctx.clock.clearTimeout(this.dropTimer);
+    this.drops.stop();
     if (this.wakeTimer) this.ctx.clock.clearTimeout(this.wakeTimer);
     for (const l of this.listeners) l.bound.socket.close();
     this.pending.clear();
@@ -234,9 +227,8 @@ export class SnmpTrapCollector implements Collector {
 
   health(): { hard: string[]; soft: string[] } {
     // With each renewal: a worker that takes over these sockets counts on from what the last renewal said.
-    if (!this.stopped) this.countDrops(false);
-    const dropping = this.ctx.clock.nowMs() - this.droppedAt < DROP_MEMORY_MS;
-    const soft = dropping ? ['kernel-drops'] : [];
+    if (!this.stopped) this.drops.count(false);
+    const soft = this.drops.recent ? ['kernel-drops'] : [];
     const fenced = this.usm.tick();
     if (fenced !== undefined) soft.push(`v3 informs refused: ${fenced}`);
     const unready = this.usm.unready();
@@ -265,6 +257,12 @@ export class SnmpTrapCollector implements Collector {
       this.refuse(l, d, nobody || denied !== 'no-access-configured' ? denied : 'unknown-community');
       return;
     }
+    const { pduOffset, end } = envelope;
+    const met = this.met.find(d.data, pduOffset, end);
+    if (met !== undefined) {
+      this.accept(l, d, envelope, met);
+      return;
+    }
     const pdu = decodePdu(d.data, envelope);
     if (isDecodeError(pdu)) {
       this.refuse(l, d, pdu.code, `${pdu.layer} at octet ${pdu.offset}`);
@@ -280,19 +278,25 @@ export class SnmpTrapCollector implements Collector {
       this.refuse(l, d, 'value', 'no snmpTrapOID.0');
       return;
     }
-    const origin = this.origin(l, d, notification);
     if (pdu.pdu === 'inform') {
+      const origin = this.origin(l, d, notification);
       const answer = (): (() => Buffer) => {
         const response = responseTo(d.data, envelope, pdu);
         return () => response;
       };
       this.receiveInform(l, d, { bytes: d.data, pdu, notification, origin, spoken: V2C, answer });
     } else {
-      const spoken = envelope.version === 'v1' ? V1 : V2C;
-      const draft = normalise(d.data, spoken, 'trap', notification, origin, this.meaning);
-      draft.raw = d.data;
-      this.guard.emit(draft, d.data, notification.varbinds);
+      this.met.keep(d.data, pduOffset, end, notification);
+      this.accept(l, d, envelope, notification);
     }
+  }
+
+  /** A trap of v1 or v2c. */
+  private accept(l: Listener, d: Datagram, { version }: Envelope, n: Notification): void {
+    const spoken = version === 'v1' ? V1 : V2C;
+    const draft = normalise(d.data, spoken, 'trap', n, this.origin(l, d, n), this.meaning);
+    draft.raw = d.data;
+    this.guard.emit(draft, d.data, n.varbinds);
   }
 
   /**
@@ -432,58 +436,6 @@ export class SnmpTrapCollector implements Collector {
   private refuse(l: Listener, d: Datagram, code: RefusalCode, detail?: string): void {
     // Not through the source table: refused sources must not push out accepted ones.
     this.ctx.refusals.refuse(NAME, l.network, formatIp(d.source), code, detail);
-  }
-
-  private pollDrops(): void {
-    this.countDrops(false);
-    this.dropTimer = this.ctx.clock.setTimeout(() => this.pollDrops(), DROP_POLL_MS);
-  }
-
-  /** Counts what the kernel dropped, or refused to send, since the last poll; drops are said in an event, each listener at most once a poll. */
-  private countDrops(last: boolean): void {
-    for (const l of this.listeners) {
-      const { sendErrors } = l.bound.socket;
-      this.unsent.value += sendErrors - l.unsentSeen;
-      l.unsentSeen = sendErrors;
-      const fresh = l.bound.socket.kernelDrops - l.dropsSeen;
-      if (fresh > 0) {
-        l.dropsSeen += fresh;
-        l.dropsUnsaid += fresh;
-        this.lost.value += fresh;
-        this.droppedAt = this.ctx.clock.nowMs();
-      }
-      const now = this.ctx.clock.wallMs();
-      if (l.dropsUnsaid > 0 && (last || now - l.saidAt >= DROP_POLL_MS || now < l.saidAt)) this.sayDrops(l, now);
-      if (l.dropsUnsaid === 0) l.saidAt = now;
-    }
-  }
-
-  private sayDrops(l: Listener, now: number): void {
-    const { address, port } = l.bound.socket;
-    const from = rfc3339(Math.floor(l.saidAt / 1000), (l.saidAt % 1000) * 1_000_000);
-    const sec = Math.floor(now / 1000);
-    const nsec = (now % 1000) * 1_000_000;
-    const said = this.ctx.pipeline.emit({
-      type: 'system.v1',
-      sec,
-      nsec,
-      network: l.network,
-      // The kernel does not say whose datagrams they were: the event is about the listener.
-      device: { id: `${l.network}|${address}`, name: address },
-      contentId: shortHash(`drop\n${l.network}\n${address}\n${port}\n${from}\n${l.dropsUnsaid}`),
-      shed: 'system',
-      data: {
-        kind: 'drop',
-        reason: 'kernel',
-        count: l.dropsUnsaid,
-        worker: this.ctx.worker,
-        collector: NAME,
-        listener: formatEndpoint(address, port),
-        from,
-        to: rfc3339(sec, nsec),
-      },
-    });
-    if (said) l.dropsUnsaid = 0;
   }
 }
 

@@ -193,11 +193,7 @@ export class TrapDraft implements Draft {
     }
     if (this.made !== undefined) w.bytes(this.made.json);
     w.bytes(VARBINDS);
-    const { varbinds } = n;
-    for (let i = 0; i < varbinds.length; i++) {
-      if (i > 0) w.char(0x2c);
-      texts.write(w, varbinds[i], varbinds);
-    }
+    texts.list(w, n.varbinds, n.memo);
     w.char(0x5d);
   }
 

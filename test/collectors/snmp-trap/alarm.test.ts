@@ -37,6 +37,7 @@ function notification(trap: string, values: Record<string, number | string> = {}
     agentAddress: undefined,
     trapAddress: undefined,
     enterprise: undefined,
+    memo: undefined,
     varbinds,
   };
 }

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeEnvelope, decodePdu } from '../../../src/codec/snmp/decode.ts';
 import { buildTrap } from '../../../src/codec/snmp/describe.ts';
 import type { VarBindInput } from '../../../src/codec/snmp/encode.ts';
+import { NotificationCache } from '../../../src/codec/snmp/notification-cache.ts';
 import { notificationOf } from '../../../src/codec/snmp/rfc3584.ts';
 import { meaningOf } from '../../../src/collectors/snmp-trap/meaning.ts';
 import {
@@ -20,6 +21,8 @@ import { isDecodeError } from '../../../src/core/result.ts';
 import { TextWriter } from '../../../src/core/text-writer.ts';
 
 const meaning = meaningOf(loadAlarms(undefined).rules);
+const met = new NotificationCache();
+let hits = 0;
 
 function draft(version: 'v1' | 'v2c', trapOid: string, varbinds: VarBindInput[], spoken: Spoken, origin: Origin) {
   const datagram = buildTrap({
@@ -32,9 +35,15 @@ function draft(version: 'v1' | 'v2c', trapOid: string, varbinds: VarBindInput[],
   });
   const envelope = decodeEnvelope(datagram);
   if (isDecodeError(envelope)) throw new Error(envelope.code);
-  const pdu = decodePdu(datagram, envelope);
-  if (isDecodeError(pdu)) throw new Error(pdu.code);
-  return normalise(datagram, spoken, 'trap', notificationOf(pdu)!, origin, meaning);
+  const { pduOffset, end } = envelope;
+  let n = met.find(datagram, pduOffset, end);
+  if (n === undefined) {
+    const pdu = decodePdu(datagram, envelope);
+    if (isDecodeError(pdu)) throw new Error(pdu.code);
+    n = notificationOf(pdu)!;
+    met.keep(datagram, pduOffset, end, n);
+  } else hits++;
+  return normalise(datagram, spoken, 'trap', n, origin, meaning);
 }
 
 function written(d: TrapDraft): string {
