@@ -38,6 +38,7 @@ NAPI_MODULE_INIT() {
       {"interfaceIndex", interface_index},
       {"addressChange", address_change},
       {"addressList", address_list},
+      {"addressServes", address_serves},
       {"openRaw", open_raw},
       {"openPacket", open_packet},
       {"packetSend", packet_send},

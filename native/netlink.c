@@ -86,6 +86,56 @@ napi_value address_change(napi_env env, napi_callback_info info) {
   return number(env, result);
 }
 
+/*
+ * addressServes(address, ifindex): whether the kernel delivers here what is sent to it; or an errno, where it does not say. Of IPv6 the local route of
+ * an address comes a moment after the address, from a work queue of the kernel, also without duplicate address detection.
+ */
+napi_value address_serves(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2], out;
+  napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+  uint8_t *address;
+  size_t length;
+  if (argc < 2 || !arg_bytes(env, argv[0], &address, &length) || (length != 4 && length != 16)) return number(env, EINVAL);
+  uint32_t ifindex = (uint32_t)arg_int(env, argv[1], 0);
+  struct {
+    struct nlmsghdr h;
+    struct rtmsg r;
+    uint8_t room[64];
+  } request;
+  memset(&request, 0, sizeof request);
+  request.h.nlmsg_len = NLMSG_LENGTH(sizeof request.r);
+  request.h.nlmsg_type = RTM_GETROUTE;
+  request.h.nlmsg_flags = NLM_F_REQUEST;
+  request.h.nlmsg_seq = 1;
+  request.r.rtm_family = length == 4 ? AF_INET : AF_INET6;
+  request.r.rtm_dst_len = (uint8_t)(length * 8);
+  attribute(&request.h, RTA_DST, address, length);
+  /* In a VRF it has a routing table of its own. */
+  attribute(&request.h, RTA_OIF, &ifindex, sizeof ifindex);
+  int fd = netlink_open();
+  if (fd < 0) return number(env, errno);
+  int result = EPROTO;
+  bool local = false;
+  uint8_t answer[4096] __attribute__((aligned(4)));
+  ssize_t n;
+  if (send(fd, &request, request.h.nlmsg_len, 0) < 0) result = errno;
+  else if ((n = recv(fd, answer, sizeof answer, 0)) < 0) result = errno;
+  else {
+    struct nlmsghdr *h = (struct nlmsghdr *)answer;
+    if (NLMSG_OK(h, (uint32_t)n) && h->nlmsg_type == RTM_NEWROUTE) {
+      result = 0;
+      local = ((struct rtmsg *)NLMSG_DATA(h))->rtm_type == RTN_LOCAL;
+    } else if (NLMSG_OK(h, (uint32_t)n) && h->nlmsg_type == NLMSG_ERROR)
+      result = -((struct nlmsgerr *)NLMSG_DATA(h))->error;
+  }
+  close(fd);
+  /* No route at all is an answer, too. */
+  if (result != 0 && result != ENETUNREACH && result != EHOSTUNREACH) return number(env, result);
+  napi_get_boolean(env, local, &out);
+  return out;
+}
+
 /* addressList(ifindex): [{address, length, scope}], or an errno number. */
 napi_value address_list(napi_env env, napi_callback_info info) {
   size_t argc = 1;

@@ -26,7 +26,7 @@ static napi_value local_of(napi_env env, int fd, napi_value object) {
   return object;
 }
 
-/* open({address, port, reusePort, freebind, device, receiveBuffer, backlog}) for both kinds. */
+/* open({address, port, reusePort, freebind, device, receiveBuffer, backlog, hops}) for both kinds. */
 static napi_value open_listening(napi_env env, napi_callback_info info, int type) {
   size_t argc = 1;
   napi_value argv[1];
@@ -68,10 +68,11 @@ static napi_value open_listening(napi_env env, napi_callback_info info, int type
     if (type == SOCK_DGRAM) {
       step = "PKTINFO";
       if (set_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1) != 0) break;
+      /* Each thing that is asked for costs something with every datagram. */
       step = "RECVTTL";
-      if (set_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, 1) != 0) break;
-      step = "SO_RXQ_OVFL";
-      if (set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1) != 0) break;
+      if (flag(env, argv[0], "hops") &&
+          set_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, 1) != 0)
+        break;
       step = "SO_TIMESTAMPNS";
       if (set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1) != 0) break;
     }

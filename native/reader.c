@@ -31,7 +31,7 @@ enum { NEW_DATAGRAMS, LEFT_DATAGRAM, GIVEN_UP };
 #define BUSY_DATAGRAMS 24
 
 /* Only where the buffer, as the kernel counts it, holds what comes in meanwhile at any rate a link has. */
-#define BUSY_BUFFER (16 * 1024 * 1024)
+#define BUSY_BUFFER (32 * 1024 * 1024)
 
 typedef struct reader {
   struct reader *next;

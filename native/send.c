@@ -60,7 +60,7 @@ napi_value send_from(napi_env env, napi_callback_info info) {
 
 /*
  * socketDrops(fd): datagrams this socket dropped since it was opened, whichever process reads it; minus an errno.
- * The counter is the one SO_RXQ_OVFL delivers, but that arrives with the next datagram only; SO_MEMINFO is true now.
+ * The counter is the one that SO_RXQ_OVFL would deliver with the next datagram; SO_MEMINFO is true now.
  */
 napi_value socket_drops(napi_env env, napi_callback_info info) {
   size_t argc = 1;

@@ -41,7 +41,7 @@
 #include <uv.h>
 
 /* Raised with every change of what JavaScript sees; src/net/native.ts refuses another number. */
-#define TIDEGATE_NET_ABI 8
+#define TIDEGATE_NET_ABI 9
 
 /* ---- common.c ---- */
 
@@ -141,6 +141,7 @@ napi_value send_from(napi_env env, napi_callback_info info);
 napi_value socket_drops(napi_env env, napi_callback_info info);
 napi_value interface_index(napi_env env, napi_callback_info info);
 napi_value address_change(napi_env env, napi_callback_info info);
+napi_value address_serves(napi_env env, napi_callback_info info);
 napi_value address_list(napi_env env, napi_callback_info info);
 napi_value open_raw(napi_env env, napi_callback_info info);
 napi_value open_packet(napi_env env, napi_callback_info info);

@@ -22,6 +22,10 @@ export function addressDriver(native: Native | undefined): AddressDriver {
   return native ? new NetlinkAddresses(native) : new CommandAddresses();
 }
 
+/** How often it is looked whether a new address serves, and how many times at most. */
+const SERVING_MS = 2;
+const SERVING_TURNS = 500;
+
 type Failure = { ok: false; code: string; text: string };
 
 function parse(prefix: string): { address: Buffer; length: number } | undefined {
@@ -54,7 +58,9 @@ class NetlinkAddresses implements AddressDriver {
   }
 
   async add(device: string, prefix: string, host: boolean, lifetime = 0): Promise<AddressOutcome> {
-    return this.change(true, device, prefix, host, Math.ceil(lifetime / 1000));
+    const r = this.change(true, device, prefix, host, Math.ceil(lifetime / 1000));
+    if (r.ok && r.changed) await this.serving(device, prefix);
+    return r;
   }
 
   async remove(device: string, prefix: string): Promise<AddressOutcome> {
@@ -69,6 +75,15 @@ class NetlinkAddresses implements AddressDriver {
     for (let i = 0; i < 3 && typeof found === 'number'; i++) found = this.native.addressList(index);
     if (typeof found === 'number') return refused(`addresses of ${device}`, errnoName(found), errnoText(found));
     return { ok: true, prefixes: found.map((a) => `${formatIp(a.address)}/${a.length}`) };
+  }
+
+  /** Who announces an address that does not serve yet draws packets which nobody takes: a moment on an idle machine, longer on a busy one. */
+  private async serving(device: string, prefix: string): Promise<void> {
+    const { address } = parse(prefix)!;
+    const index = this.native.interfaceIndex(device);
+    if (address.length === 4) return;
+    for (let i = 0; i < SERVING_TURNS && this.native.addressServes(address, index) === false; i++)
+      await new Promise((resolve) => setTimeout(resolve, SERVING_MS));
   }
 
   private change(add: boolean, device: string, prefix: string, host: boolean, lifetime = 0): AddressOutcome {

@@ -123,7 +123,7 @@ class NativeControlNet implements ControlNet {
 
   /** A port of the range at random, and the next ones where that is taken. */
   private bind(o: UdpControlOptions, address: Buffer): number {
-    const options = { address, device: o.device, receiveBuffer: RECEIVE_BUFFER };
+    const options = { address, device: o.device, receiveBuffer: RECEIVE_BUFFER, hops: true };
     if (o.port !== 0 || !o.portRange) return this.native.openUdp({ ...options, port: o.port }).fd;
     const [from, to] = o.portRange;
     const size = to - from + 1;

@@ -89,6 +89,8 @@ export interface Native extends Kernels {
     /** Seconds until the kernel removes it; 0: never. With one, an address that is there is renewed. */
     lifetime?: number,
   ): number;
+  /** Whether what is sent to this address is delivered here; an errno where the kernel does not say. */
+  addressServes(address: Buffer, ifindex: number): boolean | number;
   addressList(ifindex: number): { address: Buffer; length: number; scope: number }[] | number;
   /** Two ends of a channel for descriptors: ours, and the one to be inherited. */
   socketPair(): [number, number];
@@ -110,6 +112,8 @@ export interface OpenOptions {
   /** Bytes asked for, beyond net.core.rmem_max where this process may (SO_RCVBUFFORCE). */
   receiveBuffer?: number;
   backlog?: number;
+  /** UDP: the TTL or hop limit of each datagram is received (`META` word 5). */
+  hops?: boolean;
 }
 
 export interface Opened {
@@ -124,7 +128,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 8;
+const ABI = 9;
 
 let loaded: Native | undefined;
 let problem: string | undefined;

@@ -26,7 +26,7 @@ export interface UdpSocket {
   /** The bound address as text and its port. */
   readonly address: string;
   readonly port: number;
-  /** Datagrams the kernel dropped at this socket since it was opened (SO_RXQ_OVFL); exact with the add-on, else 0. */
+  /** Datagrams the kernel dropped at this socket since it was opened (SO_MEMINFO); exact with the add-on, else 0. */
   readonly kernelDrops: number;
   /**
    * Starts reading. One call per batch: the array is reused, `count` entries are valid. False from `onBatch`: what became of them would

@@ -45,7 +45,7 @@ const SLOT_BYTES = 65_536 + 320;
 const SLOTS = 64;
 
 /** How long a batch may form while they are large; `prompt` says when not. */
-const BUSY_WAIT_MS = 20;
+const BUSY_WAIT_MS = 40;
 
 /** Batches that may wait until what they became is written: a segment change, a slow disk. The first alone is in use otherwise. */
 const AREAS = 4;

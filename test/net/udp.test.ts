@@ -79,7 +79,7 @@ describe('UDP socket of the add-on', () => {
   });
 
   it('flags what is cut to the slot', async () => {
-    const to = native.openUdp({ address: ip('127.0.0.1'), port: 0 });
+    const to = native.openUdp({ address: ip('127.0.0.1'), port: 0, hops: true });
     const from = await udp('127.0.0.1');
     const meta = Buffer.from(new ArrayBuffer(META_BYTES * 2));
     const words = new Uint32Array(meta.buffer);

@@ -70,11 +70,19 @@ export class Alarms {
       const rules = this.rulesOf(n.trapOid);
       if (rules.length === 0) return undefined;
       about = this.judge(rules, n.varbinds);
-      // What a rule reads of values may vary.
-      if (memo !== undefined && rules.every((r) => r.when === undefined && r.value_of === undefined))
-        memo.alarm = { by: this, said: about };
+      if (memo !== undefined && this.steady(rules, n.varbinds, memo.varying)) memo.alarm = { by: this, said: about };
     }
     return about && this.make(about.rule, about.rule.state as Alarm['state'], deviceId, about.object);
+  }
+
+  /** Whether no rule reads a value that varies. */
+  private steady(rules: readonly AlarmRule[], varbinds: readonly VarBind[], varying: readonly boolean[]): boolean {
+    const read = new Set(rules.flatMap((r) => [...Object.keys(r.when ?? {}), ...(r.value_of ?? [])]));
+    if (read.size === 0) return true;
+    return varbinds.every((v, i) => {
+      const named = varying[i] ? this.names.object(v.oid) : undefined;
+      return named === undefined || !read.has(this.names.table.name(named.node));
+    });
   }
 
   /** The first rule that fits, and the object. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { VarBind } from '../../../src/codec/snmp/message.ts';
+import { NotificationMemo } from '../../../src/codec/snmp/notification-cache.ts';
 import type { Notification } from '../../../src/codec/snmp/rfc3584.ts';
 import { Alarms } from '../../../src/collectors/snmp-trap/alarm.ts';
 import { loadAlarms } from '../../../src/config/alarms-file.ts';
@@ -246,6 +247,38 @@ rules:
       managed_object: 'y=5',
     });
     expect(own.of(notification(trap, { 'ifDescr.5': 'eth1', 'ifAdminStatus.5': 2 }), 'r1')).toBeUndefined();
+  });
+
+  it('of a notification met before: a value that varies is read each time, the rest once', () => {
+    const { rules } = load(`
+rules:
+  - {on: [1.3.6.1.4.1.99999.0.1], when: {ifMtu: [9000]}, state: raised, severity: minor, value_of: [ifSpeed], ${RULE}}
+  - {on: [1.3.6.1.4.1.99999.0.2], state: raised, severity: minor, value_of: [ifMtu], ${RULE}}
+`);
+    const own = new Alarms(rules, names);
+    const met = (trap: string, varying: boolean[]) => {
+      const n = notification(trap, { 'ifMtu.5': 9000, 'ifSpeed.5': 1 });
+      n.memo = new NotificationMemo(varying);
+      return n;
+    };
+    const first = met('1.3.6.1.4.1.99999.0.1', [false, true]);
+    for (const speed of [1, 2, 3]) {
+      first.varbinds[1].value = speed;
+      expect(own.of(first, 'r1')?.managed_object).toBe(`y=${speed}`);
+    }
+    const other = met('1.3.6.1.4.1.99999.0.1', [true, true]);
+    for (const mtu of [9000, 1500, 9000]) {
+      other.varbinds[0].value = mtu;
+      expect(own.of(other, 'r1') === undefined).toBe(mtu === 1500);
+    }
+    const steady = met('1.3.6.1.4.1.99999.0.2', [false, true]);
+    const alarm = own.find(steady, 'r1');
+    expect(alarm?.alarm.managed_object).toBe('y=9000');
+    expect(own.find(steady, 'r1')).toBe(alarm);
+    expect(own.of(steady, 'r2')?.id).not.toBe(alarm!.alarm.id);
+    // Other rules judge for themselves.
+    expect(new Alarms([], names).of(steady, 'r1')).toBeUndefined();
+    expect(own.find(steady, 'r1')).toBe(alarm);
   });
 
   it('`builtin: false` leaves them alone', () => {
