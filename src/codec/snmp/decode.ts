@@ -67,9 +67,33 @@ export function decodeEnvelope(buf: Buffer): Envelope | DecodeError {
   if (r.error) return r.error;
   if (version !== 0 && version !== 1) return new DecodeError('version', versionOffset, 'message');
   r.layer = 'community';
-  const community = r.octets(OCTET_STRING);
+  const pduOffset = r.header(OCTET_STRING);
   if (r.error) return r.error;
-  return { ok: true, version: version === 0 ? 'v1' : 'v2c', community, pduOffset: r.pos, end };
+  return new DecodedEnvelope(buf, version === 0 ? 'v1' : 'v2c', r.pos, pduOffset, end);
+}
+
+/** No view is made of what is only compared. */
+class DecodedEnvelope implements Envelope {
+  readonly ok = true;
+  readonly version: Envelope['version'];
+  readonly communityOffset: number;
+  readonly communityEnd: number;
+  readonly pduOffset: number;
+  readonly end: number;
+  readonly #buf: Buffer;
+
+  constructor(buf: Buffer, version: Envelope['version'], communityOffset: number, pduOffset: number, end: number) {
+    this.#buf = buf;
+    this.version = version;
+    this.communityOffset = communityOffset;
+    this.communityEnd = pduOffset;
+    this.pduOffset = pduOffset;
+    this.end = end;
+  }
+
+  get community(): Buffer {
+    return this.#buf.subarray(this.communityOffset, this.communityEnd);
+  }
 }
 
 /** The PDU of a message whose envelope was read from the same bytes. Never throws. */

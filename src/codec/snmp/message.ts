@@ -60,7 +60,11 @@ export type PduName = 'get' | 'get-next' | 'response' | 'set' | 'trap-v1' | 'get
 export interface Envelope {
   ok: true;
   version: 'v1' | 'v2c';
-  community: Buffer;
+  /** A view of the message. */
+  readonly community: Buffer;
+  /** Where it stands. */
+  communityOffset: number;
+  communityEnd: number;
   /** Offset of the PDU's identifier octet, and the end of the message. */
   pduOffset: number;
   end: number;

@@ -25,12 +25,12 @@ export class Access {
     }
   }
 
-  /** Why a message is not accepted, or undefined where it is. `source`: 4 or 16 bytes. */
-  deny(community: Buffer, source: Buffer): Denial | undefined {
+  /** Why a message with the community data[from, to) is not accepted, or undefined where it is. `source`: 4 or 16 bytes. */
+  deny(data: Buffer, from: number, to: number, source: Buffer): Denial | undefined {
     if (this.communities === 0) return 'no-access-configured';
     let known = false;
-    for (const e of this.byLength.get(community.length) ?? []) {
-      if (!equal(e.name, community)) continue;
+    for (const e of this.byLength.get(to - from) ?? []) {
+      if (!stands(e.name, data, from)) continue;
       if (e.from === undefined) return undefined;
       for (const p of e.from) if (prefixContains(p, source)) return undefined;
       known = true;
@@ -39,7 +39,7 @@ export class Access {
   }
 }
 
-function equal(a: Buffer, b: Buffer): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+function stands(name: Buffer, data: Buffer, at: number): boolean {
+  for (let i = 0; i < name.length; i++) if (name[i] !== data[at + i]) return false;
   return true;
 }

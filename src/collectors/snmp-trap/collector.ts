@@ -251,7 +251,7 @@ export class SnmpTrapCollector implements Collector {
       this.refuse(l, d, envelope.code, `${envelope.layer} at octet ${envelope.offset}`);
       return;
     }
-    const denied = this.access.deny(envelope.community, d.source);
+    const denied = this.access.deny(d.data, envelope.communityOffset, envelope.communityEnd, d.source);
     if (denied !== undefined) {
       const nobody = denied === 'no-access-configured' && this.usm.users === 0;
       this.refuse(l, d, nobody || denied !== 'no-access-configured' ? denied : 'unknown-community');
