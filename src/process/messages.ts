@@ -71,7 +71,10 @@ export interface WorkerStatus {
   spool: SpoolUsage;
   hard: string[];
   soft: string[];
+  /** Receipts, of informs. */
   waiting: { spooled: number; exported: number };
+  /** What fdatasync has not made durable yet. */
+  unsynced_bytes: number;
   draining: string[];
   /** Why the lease cannot be renewed with the speaker; absent: it is. */
   lease?: string;

@@ -474,6 +474,7 @@ export class Worker {
       hard,
       soft,
       waiting: this.pipeline.waiting(),
+      unsynced_bytes: this.spool.unsyncedBytes,
       draining: this.exports.olderShards,
       lease: this.lease.problem,
     };

@@ -119,16 +119,19 @@ export abstract class LoadWorld {
             silent: string[];
             workers: {
               waiting: { spooled: number };
+              unsynced_bytes: number;
               draining: string[];
               exporters: { exporter: string; lag: number }[];
             }[];
           }>('GET', '/status');
           const left = status.workers.map((w) => ({
             unspooled: w.waiting.spooled,
+            unsynced: w.unsynced_bytes,
             older: w.draining.length,
             lag: w.exporters.find((e) => e.exporter === 'kafka')!.lag,
           }));
-          const nothing = left.length === this.workers && left.every((l) => l.unspooled + l.older + l.lag === 0);
+          const nothing =
+            left.length === this.workers && left.every((l) => l.unspooled + l.unsynced + l.older + l.lag === 0);
           quiet = nothing ? quiet + 1 : 0;
           if (quiet > QUIET_LOOKS) return true;
           throw new Error(JSON.stringify({ left, silent: status.silent }));
