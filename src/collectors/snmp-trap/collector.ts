@@ -306,7 +306,15 @@ export class SnmpTrapCollector implements Collector {
   private origin(l: Listener, d: Datagram, n: Notification, engineId?: string): Origin {
     const source = l.sources.find(d.source);
     const { address, device } = source;
-    const origin: Origin = { network: l.network, address, port: d.sourcePort, sec: d.sec, nsec: d.nsec, device };
+    const origin: Origin = {
+      network: l.network,
+      address,
+      port: d.sourcePort,
+      sec: d.sec,
+      nsec: d.nsec,
+      device,
+      source,
+    };
     const said = n.trapAddress ?? n.agentAddress;
     if (said !== undefined && this.guard.trusts(d.source)) {
       origin.device = this.ctx.inventory.resolve({ network: l.network, address: said });

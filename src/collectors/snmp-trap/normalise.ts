@@ -9,6 +9,7 @@ import type { Device, Draft } from '../../event/types.ts';
 import type { SecurityLevel } from '../../protocol/usm/algorithms.ts';
 import type { Alarm, MadeAlarm } from './alarm.ts';
 import type { Meaning } from './meaning.ts';
+import type { Source } from './sources.ts';
 
 /** What is known of a datagram besides its bytes. */
 export interface Origin {
@@ -22,6 +23,8 @@ export interface Origin {
   device: Device;
   /** Default `source`. */
   addressFrom?: SnmpTrapData['address_from'];
+  /** Keeps what every event of it begins with. */
+  source?: Source;
 }
 
 /** The type's own fields; see config/schemas/snmp.trap.v1.json. Undefined ones are left out. */
@@ -165,13 +168,9 @@ export class TrapDraft implements Draft {
 
   /** `JSON.stringify(data)` without its braces. Addresses, OIDs and hex need no escapes. */
   write(w: TextWriter): void {
-    const { n, origin, spoken, meaning } = this;
+    const { n, spoken, meaning } = this;
     const begin = spoken.version === 'v2c' ? BEGIN_2C : spoken.version === 'v3' ? BEGIN_3 : BEGIN_1;
-    w.bytes(this.shed === 'trap' ? begin.trap : begin.inform);
-    w.text(origin.address);
-    w.bytes(PORT);
-    w.integer(origin.port);
-    w.bytes(ADDRESS_FROM[origin.addressFrom ?? 'source']);
+    this.writeSource(w, this.shed === 'trap' ? begin.trap : begin.inform);
     if (n.trapAddress !== undefined) member(w, TRAP_ADDRESS, n.trapAddress);
     if (n.agentAddress !== undefined) member(w, AGENT_ADDRESS, n.agentAddress);
     if (spoken.engineId !== undefined) member(w, ENGINE_ID, spoken.engineId);
@@ -195,6 +194,28 @@ export class TrapDraft implements Draft {
     w.bytes(VARBINDS);
     texts.list(w, n.varbinds, n.memo);
     w.char(0x5d);
+  }
+
+  private writeSource(w: TextWriter, begin: Buffer): void {
+    const { address, port, addressFrom, source } = this.origin;
+    const met = addressFrom === undefined ? source?.begin : undefined;
+    const again = met !== undefined && met.of === begin && met.port === port;
+    if (again && met.json !== undefined) {
+      w.bytes(met.json);
+      return;
+    }
+    const from = w.at;
+    w.bytes(begin);
+    w.text(address);
+    w.bytes(PORT);
+    w.integer(port);
+    w.bytes(ADDRESS_FROM[addressFrom ?? 'source']);
+    if (again) met.json = Buffer.from(w.buf.subarray(from, w.at));
+    else if (met !== undefined) {
+      met.of = begin;
+      met.port = port;
+      met.json = undefined;
+    } else if (source !== undefined && addressFrom === undefined) source.begin = { of: begin, port, json: undefined };
   }
 
   /** What may be kept: without the datagram. */

@@ -6,6 +6,8 @@ import type { Inventory } from '../../inventory/types.ts';
 export interface Source {
   address: string;
   device: Device;
+  /** What its events begin with, for a version and the port it sent from the last time; made when a port comes again. */
+  begin?: { of: Buffer; port: number; json: Buffer | undefined };
   /** The device by the engine id it proved, in hex; absent while there was none. */
   engines?: Map<string, Device>;
 }

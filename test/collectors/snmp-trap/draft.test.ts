@@ -16,6 +16,7 @@ import {
   V1,
   V2C,
 } from '../../../src/collectors/snmp-trap/normalise.ts';
+import type { Source } from '../../../src/collectors/snmp-trap/sources.ts';
 import { loadAlarms } from '../../../src/config/alarms-file.ts';
 import { isDecodeError } from '../../../src/core/result.ts';
 import { TextWriter } from '../../../src/core/text-writer.ts';
@@ -60,15 +61,20 @@ function written(d: TrapDraft): string {
 }
 
 const device = fc.constantFrom('r1', 'r2', 'q"uote\\', 'ü').map((id) => ({ id, name: id }));
-const origin: fc.Arbitrary<Origin> = fc.record({
-  network: fc.constant('default'),
-  address: fc.constantFrom('192.0.2.1', '2001:db8::1'),
-  port: fc.nat(65_535),
-  sec: fc.constant(1_700_000_000),
-  nsec: fc.constant(0),
-  device,
-  addressFrom: fc.constantFrom(undefined, 'agent_address' as const),
-});
+/** They keep what their events begin with. */
+const sources: Record<string, Source> = {};
+for (const address of ['192.0.2.1', '2001:db8::1']) sources[address] = { address, device: { id: 'r', name: 'r' } };
+const origin: fc.Arbitrary<Origin> = fc
+  .record({
+    network: fc.constant('default'),
+    address: fc.constantFrom('192.0.2.1', '2001:db8::1'),
+    port: fc.oneof(fc.constantFrom(161, 162), fc.nat(65_535)),
+    sec: fc.constant(1_700_000_000),
+    nsec: fc.constant(0),
+    device,
+    addressFrom: fc.constantFrom(undefined, 'agent_address' as const),
+  })
+  .map((o) => ({ ...o, source: sources[o.address] }));
 const spoken: fc.Arbitrary<Spoken> = fc.oneof(
   fc.constant(V2C),
   fc.record({
