@@ -6,9 +6,19 @@ import { Buffer } from 'node:buffer';
 
 /** Up to here a loop is cheaper than a call into native code. */
 const SHORT = 48;
-const DIGITS = new Uint8Array(20);
+/** Of an integer below 2^53, and its sign. */
+const MOST_DIGITS = 17;
 /** `00` to `99`. */
 const PAIRS = new Uint8Array(200).map((_, i) => 0x30 + (i % 2 === 0 ? Math.floor(i / 20) : (i >> 1) % 10));
+
+/** How many decimal digits v >= 0 has. */
+function digits(v: number): number {
+  if (v < 1e5) return v < 100 ? (v < 10 ? 1 : 2) : v < 1000 ? 3 : v < 1e4 ? 4 : 5;
+  if (v < 1e10) return v < 1e7 ? (v < 1e6 ? 6 : 7) : v < 1e8 ? 8 : v < 1e9 ? 9 : 10;
+  let n = 11;
+  for (let limit = 1e11; v >= limit; limit *= 10) n++;
+  return n;
+}
 
 export class TextWriter {
   /** [0, at) is written. */
@@ -83,35 +93,33 @@ export class TextWriter {
 
   /** Decimal digits of an integer, |n| < 2^53. */
   integer(n: number): void {
-    this.room(DIGITS.length);
+    this.room(MOST_DIGITS);
+    const { buf } = this;
     let v = n;
     if (v < 0) {
-      this.buf[this.at++] = 0x2d;
+      buf[this.at++] = 0x2d;
       v = -v;
     }
-    let i = DIGITS.length;
+    let at = this.at + digits(v);
+    this.at = at;
     // Doubles are divided only as long as they have to be.
     while (v > 0x3fffffff) {
       const q = Math.floor(v / 10);
-      DIGITS[--i] = 0x30 + (v - 10 * q);
+      buf[--at] = 0x30 + (v - 10 * q);
       v = q;
     }
     let w = v | 0;
     while (w >= 100) {
       const q = (w / 100) | 0;
       const pair = 2 * (w - 100 * q);
-      DIGITS[--i] = PAIRS[pair + 1];
-      DIGITS[--i] = PAIRS[pair];
+      buf[--at] = PAIRS[pair + 1];
+      buf[--at] = PAIRS[pair];
       w = q;
     }
     if (w >= 10) {
-      DIGITS[--i] = PAIRS[2 * w + 1];
-      DIGITS[--i] = PAIRS[2 * w];
-    } else DIGITS[--i] = 0x30 + w;
-    const { buf } = this;
-    let { at } = this;
-    for (; i < DIGITS.length; i++) buf[at++] = DIGITS[i];
-    this.at = at;
+      buf[--at] = PAIRS[2 * w + 1];
+      buf[--at] = PAIRS[2 * w];
+    } else buf[--at] = 0x30 + w;
   }
 
   /** `n` with `width` digits, zeros in front. */

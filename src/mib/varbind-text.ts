@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { DecodedVarBind, type SmiType, type VarBind } from '../codec/snmp/message.ts';
 import type { NotificationMemo } from '../codec/snmp/notification-cache.ts';
+import type { Notification } from '../codec/snmp/rfc3584.ts';
 import { TextWriter } from '../core/text-writer.ts';
 import type { Names } from './names.ts';
 import { renderVarBind, ticksText } from './render.ts';
@@ -16,6 +17,8 @@ interface Front {
   /** Whether the number may have a text: an enumeration, a DISPLAY-HINT. */
   text: boolean;
 }
+
+type Remembered = NonNullable<NotificationMemo['texts']>;
 
 /** Cleared when full. */
 const FRONTS = 4096;
@@ -47,8 +50,23 @@ export class VarBindTexts {
     return json;
   }
 
-  /** The varbinds of a notification with commas between them. `memo`: of one that was met before. */
-  list(w: TextWriter, varbinds: readonly VarBind[], memo: NotificationMemo | undefined): void {
+  /** What was made of a notification that was met before. */
+  private remembered(memo: NotificationMemo, trapOid: string, varbinds: readonly VarBind[]): Remembered {
+    let { texts } = memo;
+    if (texts === undefined || texts.by !== this) {
+      texts = { by: this, trap: this.trap(trapOid), pieces: this.pieces(varbinds, memo.varying) };
+      memo.texts = texts;
+    }
+    return texts;
+  }
+
+  /** `trap` of a notification. */
+  writeTrap(w: TextWriter, n: Notification): void {
+    w.bytes(n.memo === undefined ? this.trap(n.trapOid) : this.remembered(n.memo, n.trapOid, n.varbinds).trap);
+  }
+
+  /** The varbinds of a notification with commas between them. */
+  list(w: TextWriter, { memo, trapOid, varbinds }: Notification): void {
     if (memo === undefined) {
       for (let i = 0; i < varbinds.length; i++) {
         if (i > 0) w.char(COMMA);
@@ -56,8 +74,7 @@ export class VarBindTexts {
       }
       return;
     }
-    if (memo.texts?.by !== this) memo.texts = { by: this, pieces: this.pieces(varbinds, memo.varying) };
-    const { pieces } = memo.texts;
+    const { pieces } = this.remembered(memo, trapOid, varbinds);
     for (let i = 0; i < pieces.length; i++) {
       const piece = pieces[i];
       if (typeof piece === 'number') this.write(w, varbinds[piece], varbinds);

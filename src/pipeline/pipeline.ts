@@ -53,10 +53,16 @@ interface DeviceBytes {
   heads: Partial<Record<EventClass, Buffer>>;
 }
 
+/** What is asked of a type with each event. */
+interface Kind {
+  cls: EventClass;
+  /** Made with its first event. */
+  counted: Handle | undefined;
+}
+
 const AT = Buffer.from(',"at":"');
 const CONTENT_ID = Buffer.from('"},"content_id":"');
 
-const CLASS_OF = new Map<EventType, EventClass>(EVENT_TYPES.map((t) => [t.type, t.class]));
 const COLLECTOR_OF = new Map<EventType, string>(EVENT_TYPES.map((t) => [t.type, t.collector]));
 
 export class EventPipeline implements Pipeline {
@@ -65,7 +71,9 @@ export class EventPipeline implements Pipeline {
   private readonly ledger = new ReceiptLedger();
   private readonly rxHead: Record<EventClass, string>;
   private readonly idHead: Record<EventClass, Buffer>;
-  private readonly events = new Map<EventType, Handle>();
+  private readonly kinds = new Map(
+    EVENT_TYPES.map((t): [EventType, Kind] => [t.type, { cls: t.class, counted: undefined }]),
+  );
   private readonly shed = new Map<string, Handle>();
   private readonly devices = new WeakMap<Device, DeviceBytes>();
   private readonly resumers: (() => void)[] = [];
@@ -119,7 +127,8 @@ export class EventPipeline implements Pipeline {
       this.countShed(draft.type);
       return false;
     }
-    const cls = CLASS_OF.get(draft.type)!;
+    const kind = this.kinds.get(draft.type)!;
+    const { cls } = kind;
     const seq = this.o.spool.nextSeq(cls);
     const device = this.known(draft.device, draft.network);
     const raw = this.o.keepRaw === true && draft.raw && draft.raw.length <= MAX_RAW ? draft.raw : undefined;
@@ -177,7 +186,8 @@ export class EventPipeline implements Pipeline {
       this.ledger.add(cls, seq, receipt);
       this.o.spool.hurry(cls);
     }
-    this.count(draft.type);
+    kind.counted ??= this.o.metrics.handle('tidegate_events_total', { type: draft.type });
+    kind.counted.value++;
     if (this.tap)
       this.tap({
         type: draft.type,
@@ -234,12 +244,6 @@ export class EventPipeline implements Pipeline {
     const head = Buffer.from(`${said}${this.rxHead[cls]}`);
     bytes.heads[cls] = head;
     return head;
-  }
-
-  private count(type: EventType): void {
-    let h = this.events.get(type);
-    if (!h) this.events.set(type, (h = this.o.metrics.handle('tidegate_events_total', { type })));
-    h.value++;
   }
 
   private countShed(type: EventType): void {

@@ -1,5 +1,5 @@
 /**
- * Notifications that were decoded before, by the octets of their PDU.
+ * Notifications that were decoded before, by the octets of their message.
  *
  * A storm is the same few notifications again and again; what changes is the request-id, the uptime, and a counter among the varbinds. So a PDU
  * that equals one met before in all octets but the contents of those numbers, which have to be as long as they were, is that notification with
@@ -24,17 +24,17 @@ import type { Notification } from './rfc3584.ts';
 export class NotificationMemo {
   /** Of each varbind, whether its value is one of those numbers. */
   readonly varying: readonly boolean[];
-  /** Its varbinds as JSON, and who made it: text, and the indices of the varying ones between it. */
-  texts: { by: object; pieces: readonly (Uint8Array | number)[] } | undefined = undefined;
-  /** The alarm it means, apart from the device, and who says so. */
-  alarm: { by: object; said: unknown } | undefined = undefined;
+  /** JSON of the trap's name and of its varbinds, and who made it: text, and the indices of the varying ones between it. */
+  texts: { by: object; trap: Uint8Array; pieces: readonly (Uint8Array | number)[] } | undefined = undefined;
+  /** The alarm it means, who says so, and what that is for each device. */
+  alarm: { by: object; said: unknown; devices: Map<string, unknown> } | undefined = undefined;
 
   constructor(varying: readonly boolean[]) {
     this.varying = varying;
   }
 }
 
-/** A number among octets that are known: the contents [from, to) of an element, counted from the PDU. */
+/** A number among octets that are known: the contents [from, to) of an element. */
 interface Gap {
   from: number;
   to: number;
@@ -46,10 +46,12 @@ const REQUEST_ID = -1;
 const UPTIME = -2;
 
 interface Met {
-  /** Where the PDU stands in its message: the places of the varbinds count from there. */
+  /** Where the PDU stands in its message. */
   readonly offset: number;
-  readonly octets: Uint8Array;
-  /** Ascending. */
+  /** Octets of the whole message, and the message in words; of each word, which of its bits do not vary. */
+  readonly length: number;
+  readonly words: Uint32Array;
+  readonly masks: Uint32Array;
   readonly gaps: readonly Gap[];
   readonly notification: Notification;
   credit: number;
@@ -98,17 +100,17 @@ export class NotificationCache {
   }
 
   /**
-   * The notification whose PDU is b[offset, end), with `memo`; undefined where it was not met before. It is good until the next call: its
-   * numbers are changed in place.
+   * The notification of message `b`, whose PDU begins at `offset` and is the rest of it, with `memo`; undefined where it was not met before.
+   * It is good until the next call: its numbers are changed in place.
    */
-  find(b: Buffer, offset: number, end: number): Notification | undefined {
-    const key = end - offset > KEPT_OCTETS ? NO_KEY : keyOf(b, offset, end);
+  find(b: Buffer, offset: number): Notification | undefined {
+    const key = b.length > KEPT_OCTETS ? NO_KEY : keyOf(b, offset, b.length);
     this.key = key;
     if (key === NO_KEY) return undefined;
     const first = ((key ^ (key >>> 15)) & this.mask) * WAYS;
     for (let i = first; i < first + WAYS; i++) {
       const met = this.met[i];
-      if (met === undefined || met.offset !== offset || !same(met, b, end - offset)) continue;
+      if (met === undefined || met.offset !== offset || !same(met, b)) continue;
       if (!readNumbers(met, b)) return undefined;
       if (met.credit < MOST_CREDIT) met.credit++;
       return met.notification;
@@ -116,8 +118,8 @@ export class NotificationCache {
     return undefined;
   }
 
-  /** `n` was decoded from the trap whose PDU is b[offset, end), after `find` did not have it. */
-  keep(b: Buffer, offset: number, end: number, n: Notification): void {
+  /** `n` was decoded from the trap `b`, after `find` did not have it. */
+  keep(b: Buffer, offset: number, n: Notification): void {
     const { key } = this;
     if (key === NO_KEY || n.varbinds.length > KEPT_VARBINDS) return;
     const set = (key ^ (key >>> 15)) & this.mask;
@@ -135,7 +137,7 @@ export class NotificationCache {
       there.credit--;
       return;
     }
-    this.met[at] = meet(b, offset, end, n);
+    this.met[at] = meet(b, offset, n);
   }
 }
 
@@ -200,28 +202,51 @@ function isNumber(tag: number): boolean {
   return tag === COUNTER32 || tag === GAUGE32 || tag === TIME_TICKS || tag === COUNTER64 || tag === UINTEGER32;
 }
 
-function same(met: Met, b: Buffer, length: number): boolean {
-  const { octets, gaps, offset } = met;
-  if (octets.length !== length) return false;
-  let at = 0;
-  for (let g = 0; g <= gaps.length; g++) {
-    const to = g < gaps.length ? gaps[g].from : length;
-    for (; at < to; at++) if (octets[at] !== b[offset + at]) return false;
-    if (g < gaps.length) at = gaps[g].to;
+/** The memory that was looked at last, in words: a receiver has one. */
+let memory: ArrayBufferLike | undefined;
+let memoryWords: Uint32Array = new Uint32Array(0);
+
+function wordsOf(buffer: ArrayBufferLike): Uint32Array {
+  if (buffer !== memory) {
+    memory = buffer;
+    memoryWords = new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
   }
+  return memoryWords;
+}
+
+/** Four octets at a time: this is what a storm's traps cost most. */
+function same(met: Met, b: Buffer): boolean {
+  if (met.length !== b.length) return false;
+  const { words, masks } = met;
+  const all = wordsOf(b.buffer);
+  const base = b.byteOffset >>> 2;
+  // The last word may go beyond the message, and a message may begin anywhere.
+  if ((b.byteOffset & 3) !== 0 || base + words.length > all.length) return sameAs(met, inWords(b));
+  for (let i = 0; i < words.length; i++) if (((words[i] ^ all[base + i]) & masks[i]) !== 0) return false;
   return true;
+}
+
+function sameAs({ words, masks }: Met, other: Uint32Array): boolean {
+  return words.every((word, i) => ((word ^ other[i]) & masks[i]) === 0);
+}
+
+/** A copy, filled up with zeros. */
+function inWords(b: Uint8Array): Uint32Array {
+  const words = new Uint32Array(Math.ceil(b.length / 4));
+  new Uint8Array(words.buffer).set(b);
+  return words;
 }
 
 /** False where one of them is none: the decoder says why. */
 function readNumbers(met: Met, b: Buffer): boolean {
-  const { gaps, offset, notification } = met;
+  const { gaps, notification } = met;
   const { varbinds } = notification;
-  const r = new BerReader(b, 'pdu', offset);
+  const r = new BerReader(b, 'pdu');
   for (let g = 0; g < gaps.length; g++) {
     const { from, to, tag, of } = gaps[g];
     if (of === REQUEST_ID) continue;
-    r.pos = offset + from;
-    r.end = offset + to;
+    r.pos = from;
+    r.end = to;
     const value = tag === COUNTER64 ? r.unsigned64Contents(r.end) : r.unsigned32Contents(r.end);
     if (r.error) return false;
     if (of === UPTIME) notification.uptime = value as number;
@@ -231,10 +256,11 @@ function readNumbers(met: Met, b: Buffer): boolean {
 }
 
 /** What was decoded without refusal is walked once more, to find where its numbers stand. Undefined where a length has a rare form. */
-function meet(b: Buffer, offset: number, end: number, n: Notification): Met | undefined {
+function meet(b: Buffer, offset: number, n: Notification): Met | undefined {
+  const end = b.length;
   const gaps: Gap[] = [];
   const gap = (at: number, of: number): void => {
-    gaps.push({ from: contents(b, at) - offset, to: after(b, at, end) - offset, tag: b[at], of });
+    gaps.push({ from: contents(b, at), to: after(b, at, end), tag: b[at], of });
   };
   let at = contents(b, offset);
   const v1 = b[offset] === TRAP_V1;
@@ -258,9 +284,10 @@ function meet(b: Buffer, offset: number, end: number, n: Notification): Met | un
   }
   if (at !== end) return undefined;
   const varbinds = n.varbinds.map(owned);
-  const octets = Uint8Array.prototype.slice.call(b, offset, end);
+  const steady = new Uint8Array(end).fill(0xff);
+  for (const { from, to } of gaps) steady.fill(0, from, to);
   const notification = { ...n, varbinds, memo: new NotificationMemo(varying) };
-  return { offset, octets, gaps, notification, credit: 0 };
+  return { offset, length: end, words: inWords(b), masks: inWords(steady), gaps, notification, credit: 0 };
 }
 
 /** A copy whose octets are its own. */

@@ -11,7 +11,8 @@ interface Entry {
 }
 
 export class Access {
-  private readonly byLength = new Map<number, Entry[]>();
+  /** Those of a length. */
+  private readonly byLength: (Entry[] | undefined)[] = [];
   readonly communities: number;
 
   /** A name that stands twice is accepted from the prefixes of both. */
@@ -19,9 +20,9 @@ export class Access {
     this.communities = communities.length;
     for (const c of communities) {
       const name = Buffer.from(c.name);
-      const list = this.byLength.get(name.length) ?? [];
+      const list = this.byLength[name.length] ?? [];
       list.push({ name, from: c.from?.map((p) => parsePrefix(p)!) });
-      this.byLength.set(name.length, list);
+      this.byLength[name.length] = list;
     }
   }
 
@@ -29,7 +30,9 @@ export class Access {
   deny(data: Buffer, from: number, to: number, source: Buffer): Denial | undefined {
     if (this.communities === 0) return 'no-access-configured';
     let known = false;
-    for (const e of this.byLength.get(to - from) ?? []) {
+    const list = this.byLength[to - from];
+    if (list === undefined) return 'unknown-community';
+    for (const e of list) {
       if (!stands(e.name, data, from)) continue;
       if (e.from === undefined) return undefined;
       for (const p of e.from) if (prefixContains(p, source)) return undefined;

@@ -6,6 +6,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { VarBind } from '../../codec/snmp/message.ts';
+import type { NotificationMemo } from '../../codec/snmp/notification-cache.ts';
 import { octetText } from '../../codec/snmp/render.ts';
 import type { Notification } from '../../codec/snmp/rfc3584.ts';
 import { shortHash } from '../../core/hash.ts';
@@ -39,6 +40,8 @@ interface About {
 const CACHE_LIMIT = 8192;
 /** Longer keys are rare; keeping them would let a flood fill much memory. */
 const CACHED_LENGTH = 512;
+/** That share what was made of one notification. */
+const REMEMBERED_DEVICES = 64;
 const NO_RULES: readonly AlarmRule[] = [];
 
 export class Alarms {
@@ -64,15 +67,26 @@ export class Alarms {
   /** The same with its JSON; shared by all notifications that make it. */
   find(n: Notification, deviceId: string): MadeAlarm | undefined {
     const { memo } = n;
-    let about: About | undefined;
-    if (memo?.alarm !== undefined && memo.alarm.by === this) about = memo.alarm.said as About | undefined;
-    else {
-      const rules = this.rulesOf(n.trapOid);
-      if (rules.length === 0) return undefined;
-      about = this.judge(rules, n.varbinds);
-      if (memo !== undefined && this.steady(rules, n.varbinds, memo.varying)) memo.alarm = { by: this, said: about };
-    }
+    if (memo?.alarm !== undefined && memo.alarm.by === this) return this.remembered(memo.alarm, deviceId);
+    const rules = this.rulesOf(n.trapOid);
+    if (rules.length === 0) return undefined;
+    const about = this.judge(rules, n.varbinds);
+    if (memo !== undefined && this.steady(rules, n.varbinds, memo.varying))
+      memo.alarm = { by: this, said: about, devices: new Map() };
     return about && this.make(about.rule, about.rule.state as Alarm['state'], deviceId, about.object);
+  }
+
+  private remembered(memo: NonNullable<NotificationMemo['alarm']>, deviceId: string): MadeAlarm | undefined {
+    const about = memo.said as About | undefined;
+    if (about === undefined) return undefined;
+    const { devices } = memo;
+    let made = devices.get(deviceId) as MadeAlarm | undefined;
+    if (made === undefined) {
+      made = this.make(about.rule, about.rule.state as Alarm['state'], deviceId, about.object);
+      if (devices.size >= REMEMBERED_DEVICES) devices.clear();
+      devices.set(deviceId, made);
+    }
+    return made;
   }
 
   /** Whether no rule reads a value that varies. */

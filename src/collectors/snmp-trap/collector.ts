@@ -257,8 +257,8 @@ export class SnmpTrapCollector implements Collector {
       this.refuse(l, d, nobody || denied !== 'no-access-configured' ? denied : 'unknown-community');
       return;
     }
-    const { pduOffset, end } = envelope;
-    const met = this.met.find(d.data, pduOffset, end);
+    const { pduOffset } = envelope;
+    const met = this.met.find(d.data, pduOffset);
     if (met !== undefined) {
       this.accept(l, d, envelope, met);
       return;
@@ -286,7 +286,7 @@ export class SnmpTrapCollector implements Collector {
       };
       this.receiveInform(l, d, { bytes: d.data, pdu, notification, origin, spoken: V2C, answer });
     } else {
-      this.met.keep(d.data, pduOffset, end, notification);
+      this.met.keep(d.data, pduOffset, notification);
       this.accept(l, d, envelope, notification);
     }
   }

@@ -184,7 +184,7 @@ export class TrapDraft implements Draft {
       w.quoted(spoken.context);
     }
     const { texts } = meaning.naming;
-    w.bytes(texts.trap(n.trapOid));
+    texts.writeTrap(w, n);
     if (n.enterprise !== undefined) member(w, ENTERPRISE_OID, n.enterprise);
     if (n.uptime !== undefined) {
       w.bytes(UPTIME);
@@ -192,7 +192,7 @@ export class TrapDraft implements Draft {
     }
     if (this.made !== undefined) w.bytes(this.made.json);
     w.bytes(VARBINDS);
-    texts.list(w, n.varbinds, n.memo);
+    texts.list(w, n);
     w.char(0x5d);
   }
 

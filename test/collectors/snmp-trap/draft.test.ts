@@ -43,13 +43,13 @@ function draft(
   });
   const envelope = decodeEnvelope(datagram);
   if (isDecodeError(envelope)) throw new Error(envelope.code);
-  const { pduOffset, end } = envelope;
-  let n = met.find(datagram, pduOffset, end);
+  const { pduOffset } = envelope;
+  let n = met.find(datagram, pduOffset);
   if (n === undefined) {
     const pdu = decodePdu(datagram, envelope);
     if (isDecodeError(pdu)) throw new Error(pdu.code);
     n = notificationOf(pdu)!;
-    met.keep(datagram, pduOffset, end, n);
+    met.keep(datagram, pduOffset, n);
   } else hits++;
   return normalise(datagram, spoken, 'trap', n, origin, meaning);
 }
