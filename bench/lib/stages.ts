@@ -78,7 +78,7 @@ export function stageTable(dir: string, costs: readonly ThreadCost[]): Record<St
     const [, process, thread, comm] = /^(\d+)\/(\d+) (.*)$/.exec(name)!;
     if (process !== pid) out.rest += us;
     else if (thread === pid) for (const [stage, share] of shares(join(dir, ingest!), false)) out[stage] += us * share;
-    else if (/^(V8Worker|DelayedTask|node$)/.test(comm) && comm.startsWith('V8')) out.collections += us;
+    else if (comm.includes('V8Worker')) out.collections += us;
     else if (comm.startsWith('libuv')) out.spool += us;
     else if (exporter && us > 0.5)
       for (const [stage, share] of shares(join(dir, exporter), true)) out[stage] += us * share;
