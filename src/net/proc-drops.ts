@@ -15,7 +15,10 @@ export function dropsOf(address: string, port: number): number | undefined {
   }
 }
 
-/** proc_net(5): the second column is the local address, in words of the host's order, and port; the drops are the last. */
+/**
+ * proc_net(5): the second column is the local address, in words of the host's order, and port; the tenth the socket's inode, the drops are the
+ * last. The table is read in pieces while sockets come and go, so that a line may stand in it twice: a socket counts once.
+ */
 export function dropsIn(table: string, address: Uint8Array, port: number): number | undefined {
   const words: string[] = [];
   for (let i = 0; i < address.length; i += 4) {
@@ -23,10 +26,13 @@ export function dropsIn(table: string, address: Uint8Array, port: number): numbe
     words.push((endianness() === 'LE' ? word.reverse() : word).toString('hex'));
   }
   const local = `${words.join('')}:${port.toString(16).padStart(4, '0')}`.toUpperCase();
-  let drops: number | undefined;
+  const bySocket = new Map<string, number>();
   for (const line of table.split('\n')) {
     const columns = line.trim().split(/\s+/);
-    if (columns.length > 11 && columns[1] === local) drops = (drops ?? 0) + Number(columns[columns.length - 1]);
+    if (columns.length > 11 && columns[1] === local) bySocket.set(columns[9], Number(columns[columns.length - 1]));
   }
+  if (bySocket.size === 0) return undefined;
+  let drops = 0;
+  for (const n of bySocket.values()) drops += n;
   return drops;
 }

@@ -13,6 +13,9 @@ it('drops of a socket by its address and port', () => {
   expect(dropsIn(TABLE, ip('127.0.0.1'), 1162)).toBe(7);
   expect(dropsIn(TABLE, ip('127.0.0.2'), 1162)).toBeUndefined();
   expect(dropsIn('', ip('127.0.0.1'), 1162)).toBeUndefined();
+  // Read in pieces while other sockets came: the same socket twice; and one that shares the port.
+  expect(dropsIn(TABLE + TABLE, ip('127.0.0.1'), 1162)).toBe(7);
+  expect(dropsIn(TABLE + TABLE.replaceAll('34190', '34200'), ip('127.0.0.1'), 1162)).toBe(14);
 });
 
 it.each(['127.0.0.1', '::1'])('drops of a real socket on %s whose buffer runs over', async (address) => {
