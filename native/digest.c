@@ -47,7 +47,10 @@ static bool lent(const hash *h) {
   return h->init != NULL && h->update != NULL && h->final != NULL;
 }
 
-/* shortHash(bytes, length, tail, from, to): the first 128 bits of SHA-256 over the first `length` bytes and tail[from, to), as hex. */
+/*
+ * shortHash(bytes, length, tail, from, to): writes the first 128 bits of SHA-256 over the first `length` bytes and tail[from, to) as hex behind
+ * the first `length` bytes. True; false where it has to be done in TypeScript.
+ */
 napi_value short_hash(napi_env env, napi_callback_info info) {
   static const char hex[] = "0123456789abcdef";
   napi_value argv[5], out = NULL;
@@ -55,21 +58,21 @@ napi_value short_hash(napi_env env, napi_callback_info info) {
   uint8_t *data, *tail;
   _Alignas(16) uint8_t context[CONTEXT];
   unsigned char digest[MAX_DIGEST];
-  char text[2 * ID_BYTES];
   const hash *h = &hashes[SHA256];
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+  napi_get_boolean(env, false, &out);
   if (argc < 5 || !lent(h) || !arg_bytes(env, argv[0], &data, &room) || !arg_bytes(env, argv[2], &tail, &tail_room))
-    return NULL;
+    return out;
   const int64_t length = arg_int(env, argv[1], -1), from = arg_int(env, argv[3], -1), to = arg_int(env, argv[4], -1);
-  if (length < 0 || (uint64_t)length > room || from < 0 || to < from || (uint64_t)to > tail_room) return NULL;
+  if (length < 0 || (uint64_t)length + 2 * ID_BYTES > room || from < 0 || to < from || (uint64_t)to > tail_room) return out;
   if (!h->init(context) || !h->update(context, data, (size_t)length) ||
       !h->update(context, tail + from, (size_t)(to - from)) || !h->final(digest, context))
-    return NULL;
+    return out;
   for (int i = 0; i < ID_BYTES; i++) {
-    text[2 * i] = hex[digest[i] >> 4];
-    text[2 * i + 1] = hex[digest[i] & 15];
+    data[length + 2 * i] = (uint8_t)hex[digest[i] >> 4];
+    data[length + 2 * i + 1] = (uint8_t)hex[digest[i] & 15];
   }
-  napi_create_string_latin1(env, text, sizeof text, &out);
+  napi_get_boolean(env, true, &out);
   return out;
 }
 

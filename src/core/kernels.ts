@@ -35,8 +35,11 @@ export interface Kernels {
    * in AUTH of protocol/usm/algorithms.ts. Returns the length, or minus an errno where it has to be done in TypeScript.
    */
   hmac(hash: number, inner: Buffer, outer: Buffer, message: Buffer, at: number, cut: number, out: Buffer): number;
-  /** The first 128 bits of SHA-256 over the first `length` bytes and tail[from, to), as hex; undefined where OpenSSL does not lend it. */
-  shortHash(bytes: Buffer, length: number, tail: Buffer, from: number, to: number): string | undefined;
+  /**
+   * Writes the first 128 bits of SHA-256 over the first `length` bytes and tail[from, to) behind those `length` bytes, as 32 hex digits. False
+   * where it has to be done in TypeScript.
+   */
+  shortHash(bytes: Buffer, length: number, tail: Buffer, from: number, to: number): boolean;
 }
 
 export const kernels: { native: Kernels | undefined } = { native: undefined };

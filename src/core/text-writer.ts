@@ -45,6 +45,14 @@ export class TextWriter {
     this.at += length;
   }
 
+  /** b[from, from + length), which are few. */
+  copy(b: Uint8Array, from: number, length: number): void {
+    this.room(length);
+    const { buf, at } = this;
+    for (let i = 0; i < length; i++) buf[at + i] = b[from + i];
+    this.at = at + length;
+  }
+
   /** One ASCII character. */
   char(code: number): void {
     if (this.at === this.buf.length) this.room(1);

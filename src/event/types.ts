@@ -71,7 +71,9 @@ export interface Draft {
   /** Only where a retransmission must have the same id (informs); else the rx coordinates are the id. */
   id?: string | undefined;
   /** Hash of what was said, without request-id, destination and receive facts. */
-  contentId: string;
+  readonly contentId: string;
+  /** Writes `contentId`, of a collector that can do it cheaper. */
+  writeContentId?(w: TextWriter): void;
   /** Which quota this counts against. */
   shed: ShedKind;
   data: object;

@@ -158,7 +158,8 @@ export class EventPipeline implements Pipeline {
     w.bytes(AT);
     writeRfc3339(w, draft.sec, draft.nsec);
     w.bytes(CONTENT_ID);
-    w.text(draft.contentId);
+    if (draft.writeContentId !== undefined) draft.writeContentId(w);
+    else w.text(draft.contentId);
     w.char(0x22);
     if (draft.write !== undefined) {
       w.char(0x2c);

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { Pdu } from '../../codec/snmp/message.ts';
 import type { RenderedVarBind } from '../../codec/snmp/render.ts';
 import { type Notification, SNMP_TRAP_COMMUNITY } from '../../codec/snmp/rfc3584.ts';
-import { shortHashOf } from '../../core/hash.ts';
+import { SHORT_HASH, shortHashBehind } from '../../core/hash.ts';
 import { TextWriter } from '../../core/text-writer.ts';
 import type { Device, Draft } from '../../event/types.ts';
 import type { SecurityLevel } from '../../protocol/usm/algorithms.ts';
@@ -115,10 +115,10 @@ export class TrapDraft implements Draft {
   readonly nsec: number;
   readonly network: string;
   readonly device: Device;
-  readonly contentId: string;
   readonly shed: 'trap' | 'inform';
   id: string | undefined = undefined;
   raw: Buffer | undefined = undefined;
+  private readonly buf: Buffer;
   private readonly spoken: Spoken;
   private readonly n: Notification;
   private readonly origin: Origin;
@@ -131,12 +131,22 @@ export class TrapDraft implements Draft {
     this.network = origin.network;
     this.device = origin.device;
     this.shed = pdu;
+    this.buf = buf;
     this.spoken = spoken;
     this.n = n;
     this.origin = origin;
     this.meaning = meaning;
     this.made = meaning.alarms.find(n, origin.device.id);
-    this.contentId = contentId(buf, n, origin.device.id);
+  }
+
+  get contentId(): string {
+    hashContent(this.buf, this.n, this.device.id);
+    return hashed();
+  }
+
+  writeContentId(w: TextWriter): void {
+    hashContent(this.buf, this.n, this.device.id);
+    w.copy(scratch.buf, scratch.at, SHORT_HASH);
   }
 
   get trapOid(): string {
@@ -225,21 +235,21 @@ export class TrapDraft implements Draft {
   }
 }
 
-/** What is hashed. */
+/** What is hashed, and behind it the hash. */
 const scratch = new TextWriter(128 * 1024);
 
 /**
  * Hash of what was said: device, trap OID, uptime, the v1 fields, and the varbinds as they were encoded. The uptime is in it so that two
  * equal alarms of a flapping port stay two. Of the varbinds a community is left out.
  */
-function contentId(buf: Buffer, n: Notification, deviceId: string): string {
+function hashContent(buf: Buffer, n: Notification, deviceId: string): void {
   begin(deviceId);
   line(n.trapOid);
   if (n.uptime !== undefined) scratch.integer(n.uptime);
   scratch.char(LF);
   line(n.agentAddress);
   line(n.enterprise);
-  return hashedWith(buf, n.varbinds);
+  hashWith(buf, n.varbinds);
 }
 
 /** Hash of what is said, without the uptime: equal for a notification that is sent again and again. */
@@ -256,7 +266,8 @@ export function notificationKey(
   line(data.security.user);
   line(data.engine_id);
   line(data.context);
-  return hashedWith(buf, varbinds);
+  hashWith(buf, varbinds);
+  return hashed();
 }
 
 const LF = 0x0a;
@@ -271,20 +282,28 @@ function line(text: string | undefined): void {
   scratch.char(LF);
 }
 
+function hash(): void {
+  shortHashBehind(scratch, scratch.buf, 0, 0);
+}
+
 function hashed(): string {
-  return shortHashOf(scratch, scratch.buf, 0, 0);
+  return scratch.buf.toString('latin1', scratch.at, scratch.at + SHORT_HASH);
 }
 
 /** With encoded varbinds, which nearly always stand in one piece. */
-function hashedWith(buf: Buffer, varbinds: readonly { start: number; end: number }[]): string {
+function hashWith(buf: Buffer, varbinds: readonly { start: number; end: number }[]): void {
   const { length } = varbinds;
-  if (length === 0) return hashed();
+  if (length === 0) {
+    hash();
+    return;
+  }
   for (let i = 1; i < length; i++)
     if (varbinds[i].start !== varbinds[i - 1].end) {
       copyVarBinds(buf, varbinds);
-      return hashed();
+      hash();
+      return;
     }
-  return shortHashOf(scratch, buf, varbinds[0].start, varbinds[length - 1].end);
+  shortHashBehind(scratch, buf, varbinds[0].start, varbinds[length - 1].end);
 }
 
 /** Copies encoded varbinds, neighbours in one piece. */
@@ -323,5 +342,6 @@ export function informId(buf: Buffer, pdu: Pdu, origin: Origin, spoken: Spoken =
       pdu.varbinds.filter((v) => v.oid !== SNMP_TRAP_COMMUNITY),
     );
   } else copy(buf, pdu.requestIdOffset);
+  hash();
   return hashed();
 }
