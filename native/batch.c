@@ -153,22 +153,40 @@ static bool plain_room(instance *self, size_t n) {
   return true;
 }
 
+/* Of a row: which piece of memory, where in it the payload begins and ends, seconds, nanoseconds. */
+#define ROW 5
+/* A batch of more pieces than this is looked up piece by piece. */
+#define PIECES 64
+
+/* A piece of memory by its number; those of lower numbers are kept in `known`, of which `*count` are. */
+static bool piece(napi_env env, napi_value list, uint32_t index, span known[PIECES], uint32_t *count, span *out) {
+  if (index < *count) {
+    *out = known[index];
+    return true;
+  }
+  napi_value element;
+  if (napi_get_element(env, list, index, &element) != napi_ok || !arg_bytes(env, element, &out->data, &out->length))
+    return false;
+  if (index == *count && *count < PIECES) known[(*count)++] = *out;
+  return true;
+}
+
 /*
- * packRecords(payloads, count, times, base, parts, headers, level, out, at): `times` holds seconds and nanoseconds in turn (doubles), `base`
- * milliseconds, `parts` the four pieces of the headers, `level` that of zstd or 0 for none. Writes the records into `out` from `at` on and
- * returns their length; -ENOSPC where `out` is too short, -ENOSYS without zstd, -EINVAL for what it cannot pack.
+ * packRecords(memory, rows, count, base, parts, headers, level, out, at): `rows` holds ROW doubles for each record, `base` milliseconds, `parts`
+ * the four pieces of the headers, `level` is that of zstd or 0 for none. Writes the records into `out` from `at` on and returns their length;
+ * -ENOSPC where `out` is too short, -ENOSYS without zstd, -EINVAL for what it cannot pack.
  */
 napi_value pack_records(napi_env env, napi_callback_info info) {
   napi_value argv[9], element;
-  size_t argc = 9, times_length, out_length;
-  uint8_t *times_data, *out;
+  size_t argc = 9, rows_length, out_length;
+  uint8_t *rows, *out;
   instance *self;
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
   if (argc < 9 || napi_get_instance_data(env, (void **)&self) != napi_ok) return number(env, -EINVAL);
-  const int64_t count = arg_int(env, argv[1], -1), at = arg_int(env, argv[8], -1), level = arg_int(env, argv[6], 0);
+  const int64_t count = arg_int(env, argv[2], -1), at = arg_int(env, argv[8], -1), level = arg_int(env, argv[6], 0);
   double base;
-  if (count < 1 || count > 1 << 24 || !arg_bytes(env, argv[2], &times_data, &times_length) ||
-      times_length < (size_t)count * 16 || napi_get_value_double(env, argv[3], &base) != napi_ok ||
+  if (count < 1 || count > 1 << 24 || !arg_bytes(env, argv[1], &rows, &rows_length) ||
+      rows_length < (size_t)count * ROW * sizeof(double) || napi_get_value_double(env, argv[3], &base) != napi_ok ||
       !arg_bytes(env, argv[7], &out, &out_length) || at < 0 || (uint64_t)at > out_length)
     return number(env, -EINVAL);
   if (level != 0 && !has_zstd()) return number(env, -ENOSYS);
@@ -181,19 +199,25 @@ napi_value pack_records(napi_env env, napi_callback_info info) {
       return number(env, -EINVAL);
     fixed += parts[i].length;
   }
+  span known[PIECES], memory = {.data = NULL};
+  uint32_t pieces = 0;
+  double current = -1;
   size_t used = 0;
   second s = {.at = -1};
   for (uint32_t i = 0; i < (uint32_t)count; i++) {
-    span payload;
-    double sec, nsec;
-    if (napi_get_element(env, argv[0], i, &element) != napi_ok ||
-        !arg_bytes(env, element, &payload.data, &payload.length))
-      return number(env, -EINVAL);
-    memcpy(&sec, times_data + 16 * (size_t)i, 8);
-    memcpy(&nsec, times_data + 16 * (size_t)i + 8, 8);
+    double row[ROW];
+    memcpy(row, rows + sizeof row * i, sizeof row);
+    if (row[0] != current) {
+      if (!(row[0] >= 0 && row[0] < (double)count) ||
+          !piece(env, argv[0], (uint32_t)row[0], known, &pieces, &memory))
+        return number(env, -EINVAL);
+      current = row[0];
+    }
+    if (!(row[1] >= 0 && row[1] <= row[2] && row[2] <= (double)memory.length)) return number(env, -EINVAL);
+    const span payload = {.data = memory.data + (size_t)row[1], .length = (size_t)row[2] - (size_t)row[1]};
     /* The subject stands in it twice: in the key and as a header. */
     if (!plain_room(self, used + fixed + 2 * payload.length)) return number(env, -ENOMEM);
-    uint8_t *end = record(self->plain + used, payload, sec, nsec, base, i, headers, parts, &s);
+    uint8_t *end = record(self->plain + used, payload, row[3], row[4], base, i, headers, parts, &s);
     if (end == NULL) return number(env, -EINVAL);
     used = (size_t)(end - self->plain);
   }

@@ -13,14 +13,15 @@ export interface Kernels {
   /** Where the first thing in [from, to) begins that is no record of a segment whose CRC is right; less than 0 for a range that is none. */
   soundRecords(bytes: Buffer, from: number, to: number, seed: number): number;
   /**
-   * The records of a Kafka batch (export/kafka/record-batch.ts) out of `count` spooled payloads, into `out` from `at` on. `times`: seconds and
-   * nanoseconds in turn, as doubles; `base`: milliseconds; `parts` and `headers`: see headers.ts; `level`: of zstd, 0 for none. Returns their
-   * length; minus an errno: ENOSPC where `out` is too short, another where it has to be done in TypeScript.
+   * The records of a Kafka batch (export/kafka/record-batch.ts) out of `count` spooled payloads, into `out` from `at` on. `rows`, five doubles
+   * each: which of `memory` the payload stands in, where it begins and ends there, seconds, nanoseconds; `base`: milliseconds; `parts` and
+   * `headers`: see headers.ts; `level`: of zstd, 0 for none. Returns their length; minus an errno: ENOSPC where `out` is too short, another
+   * where it has to be done in TypeScript.
    */
   packRecords(
-    payloads: readonly Buffer[],
+    memory: readonly Buffer[],
+    rows: Float64Array,
     count: number,
-    times: Float64Array,
     base: number,
     parts: readonly Buffer[],
     headers: number,

@@ -95,47 +95,64 @@ export function encodeRecord(
   return valueAt + valueLength - at;
 }
 
-/** Does somebody wait for the exported receipt of this payload? */
-export function wantsExported(payload: Buffer): boolean {
-  return payload.length > 1 && (payload[1] & FLAG_WANTS_EXPORTED) !== 0;
+/** Does somebody wait for the exported receipt of the payload in bytes[at, end)? */
+export function wantsExported(bytes: Buffer, at: number, end: number): boolean {
+  return end - at > 1 && (bytes[at + 1] & FLAG_WANTS_EXPORTED) !== 0;
 }
 
 /**
- * Undefined where the bytes are no record (an unknown type of a newer version, or lengths that do not fit). It shares the payload's memory,
- * and makes views and texts only when they are asked for: an exporter that moves bytes needs none.
+ * The payload in bytes[at, end); undefined where it is no record (an unknown type of a newer version, or lengths that do not fit). It shares
+ * that memory, and makes views and texts only when they are asked for: an exporter that moves bytes needs none.
  */
-export function decodeRecord(payload: Buffer): SpooledEvent | undefined {
-  if (payload.length < RECORD_HEADER) return undefined;
-  const type = EVENT_TYPES[payload[0] & ~HAS_RAW];
-  const subjectEnd = RECORD_HEADER + u16(payload, 2);
-  const keyEnd = RECORD_HEADER + u16(payload, 4);
-  const idEnd = keyEnd + u16(payload, 6);
-  if (!type || idEnd > payload.length || subjectEnd > keyEnd) return undefined;
+export function decodeRecord(bytes: Buffer, at = 0, end: number = bytes.length): SpooledEvent | undefined {
+  if (end - at < RECORD_HEADER) return undefined;
+  const octet = bytes[at];
+  const type = EVENT_TYPES[octet & ~HAS_RAW];
+  const subjectEnd = at + RECORD_HEADER + u16(bytes, at + 2);
+  const keyEnd = at + RECORD_HEADER + u16(bytes, at + 4);
+  const idEnd = keyEnd + u16(bytes, at + 6);
+  if (!type || idEnd > end || subjectEnd > keyEnd) return undefined;
   let valueAt = idEnd;
-  if ((payload[0] & HAS_RAW) !== 0) {
-    if (idEnd + 2 > payload.length) return undefined;
-    valueAt = idEnd + 2 + u16(payload, idEnd);
-    if (valueAt > payload.length) return undefined;
+  if ((octet & HAS_RAW) !== 0) {
+    if (idEnd + 2 > end) return undefined;
+    valueAt = idEnd + 2 + u16(bytes, idEnd);
+    if (valueAt > end) return undefined;
   }
-  return new SpooledEvent(payload, type.type, subjectEnd, keyEnd, idEnd, valueAt);
+  return new SpooledEvent(bytes, at, end, type.type, bytes[at + 1], subjectEnd, keyEnd, idEnd, valueAt);
 }
 
 function u16(b: Uint8Array, at: number): number {
   return (b[at] << 8) | b[at + 1];
 }
 
-/** An event as it lies in its payload: `keyEnd` and the others are offsets in it. */
+/** An event as it lies in its payload, bytes[at, end): `keyEnd` and the others are offsets in `bytes`. */
 export class SpooledEvent implements EventRecord {
-  readonly payload: Buffer;
+  readonly bytes: Buffer;
+  readonly at: number;
+  readonly end: number;
   readonly type: EventType;
+  readonly flags: number;
   readonly subjectEnd: number;
   readonly keyEnd: number;
   readonly idEnd: number;
   readonly valueAt: number;
 
-  constructor(payload: Buffer, type: EventType, subjectEnd: number, keyEnd: number, idEnd: number, valueAt: number) {
-    this.payload = payload;
+  constructor(
+    bytes: Buffer,
+    at: number,
+    end: number,
+    type: EventType,
+    flags: number,
+    subjectEnd: number,
+    keyEnd: number,
+    idEnd: number,
+    valueAt: number,
+  ) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
     this.type = type;
+    this.flags = flags;
     this.subjectEnd = subjectEnd;
     this.keyEnd = keyEnd;
     this.idEnd = idEnd;
@@ -154,31 +171,28 @@ export class SpooledEvent implements EventRecord {
     payload.set(r.key, RECORD_HEADER);
     payload.write(r.id, keyEnd, 'utf8');
     payload.set(r.value, idEnd);
-    return new SpooledEvent(payload, r.type, RECORD_HEADER + subjectLength, keyEnd, idEnd, idEnd);
-  }
-
-  get flags(): number {
-    return this.payload[1];
+    const subjectEnd = RECORD_HEADER + subjectLength;
+    return new SpooledEvent(payload, 0, payload.length, r.type, r.flags, subjectEnd, keyEnd, idEnd, idEnd);
   }
 
   get subject(): string {
-    return this.payload.toString('utf8', RECORD_HEADER, this.subjectEnd);
+    return this.bytes.toString('utf8', this.at + RECORD_HEADER, this.subjectEnd);
   }
 
   get key(): Buffer {
-    return this.payload.subarray(RECORD_HEADER, this.keyEnd);
+    return this.bytes.subarray(this.at + RECORD_HEADER, this.keyEnd);
   }
 
   get id(): string {
-    return this.payload.toString('utf8', this.keyEnd, this.idEnd);
+    return this.bytes.toString('utf8', this.keyEnd, this.idEnd);
   }
 
   get value(): Buffer {
-    return this.payload.subarray(this.valueAt);
+    return this.bytes.subarray(this.valueAt, this.end);
   }
 
   get raw(): Buffer | undefined {
-    return this.valueAt === this.idEnd ? undefined : this.payload.subarray(this.idEnd + 2, this.valueAt);
+    return this.valueAt === this.idEnd ? undefined : this.bytes.subarray(this.idEnd + 2, this.valueAt);
   }
 }
 

@@ -46,6 +46,43 @@ export interface Lag {
 
 const DEFAULT_READ = 1024 * 1024;
 
+/** Numbers alone: a view and two positions for each record would cost more than reading it. */
+class StoredRecord implements SpooledRecord {
+  readonly bytes: Buffer;
+  readonly at: number;
+  readonly end: number;
+  private readonly segment: number;
+  private readonly offset: number;
+  readonly boot: number;
+  readonly seq: number;
+  readonly sec: number;
+  readonly nsec: number;
+
+  constructor(bytes: Buffer, at: number, segment: number, offset: number, boot: number, view: RecordView) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = view.next;
+    this.segment = segment;
+    this.offset = offset;
+    this.boot = boot;
+    this.seq = view.seq;
+    this.sec = view.sec;
+    this.nsec = view.nsec;
+  }
+
+  get position(): Position {
+    return { segment: this.segment, offset: this.offset };
+  }
+
+  get next(): Position {
+    return { segment: this.segment, offset: this.offset + RECORD_HEAD + this.end - this.at };
+  }
+
+  get payload(): Buffer {
+    return this.bytes.subarray(this.at, this.end);
+  }
+}
+
 export class SpoolReader {
   private readonly o: SpoolReaderOptions;
   private end: Position | 'all';
@@ -166,16 +203,16 @@ export class SpoolReader {
           this.at = { segment: c.number, offset: c.size };
           return 0;
         }
-        if (this.lastSeq !== undefined) this.gap(view.seq - this.lastSeq - 1);
-        const next = { segment: c.number, offset: base + view.next };
-        const payload = buf.subarray(pos + RECORD_HEAD, view.next);
-        const { seq, sec, nsec } = view;
-        out.push({ position: this.at, next, boot, seq, sec, nsec, payload });
-        this.at = next;
-        this.lastSeq = seq;
+        if (this.lastSeq !== undefined && (view.seq !== this.lastSeq + 1 || this.pendingDamage)) {
+          this.passed(c, base + pos);
+          this.gap(view.seq - this.lastSeq - 1);
+        }
+        out.push(new StoredRecord(buf, pos + RECORD_HEAD, c.number, base + pos, boot, view));
+        this.lastSeq = view.seq;
         pos = view.next;
         continue;
       }
+      this.passed(c, base + pos);
       if (found === 'end') return 0;
       if (found === 'marker' && c.closed && c.opened.footer?.body === base + pos) {
         this.at = { segment: c.number, offset: c.size };
@@ -184,6 +221,11 @@ export class SpoolReader {
       if (found === 'damaged' || found === 'marker' || last) return -1;
       return got - pos >= 4 ? buf.readUInt32BE(pos) + 8 : RECORD_HEAD;
     }
+  }
+
+  /** Stands at `offset` of the segment: behind what was just read of it. */
+  private passed(c: Current, offset: number): void {
+    if (offset !== this.at.offset || c.number !== this.at.segment) this.at = { segment: c.number, offset };
   }
 
   /** Moves over damaged bytes to the next record, the footer, or the end of what may be read. */

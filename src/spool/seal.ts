@@ -25,7 +25,7 @@ export function sealInTypeScript(b: Buffer, from: number, to: number, seed: numb
   for (let at = from; at < to; count++) {
     const payload = at + RECORD_HEAD;
     const end = at + 8 + b.readUInt32BE(at);
-    const value = payload + (decodeRecord(b.subarray(payload, end))?.valueAt ?? 0);
+    const value = decodeRecord(b, payload, end)?.valueAt ?? payload;
     const sum = crc32(b.subarray(value, end));
     const front = crcShort(b, at + 8, value, seed);
     sums[count] = sum;

@@ -12,16 +12,22 @@ export interface Position {
   offset: number;
 }
 
-/** One record as read back. `payload` is a view into the reader's buffer: copy it to keep it. */
+/**
+ * One record as read back: its payload is bytes[at, end), memory of the reader's buffer; copy it to keep it. Positions and the view of the
+ * payload may be made when they are asked for: who moves many records needs neither.
+ */
 export interface SpooledRecord {
-  position: Position;
+  readonly position: Position;
   /** The position behind this record: where a cursor that has passed it stands. */
-  next: Position;
-  boot: number;
-  seq: number;
-  sec: number;
-  nsec: number;
-  payload: Buffer;
+  readonly next: Position;
+  readonly boot: number;
+  readonly seq: number;
+  readonly sec: number;
+  readonly nsec: number;
+  readonly bytes: Buffer;
+  readonly at: number;
+  readonly end: number;
+  readonly payload: Buffer;
 }
 
 /** The writing half, in the ingest thread. */

@@ -38,7 +38,7 @@ describe('memory that a log is read into', () => {
             // A record that is not delivered but forgotten is never counted down.
             const [w] = waiting.splice(('deliver' in s ? s.deliver : s.forget) % waiting.length, 1);
             expect(mine(w)).toBe(true);
-            if ('deliver' in s) chunks.release(w.chunk);
+            if ('deliver' in s) chunks.release(w.chunk, 1);
           }
         }
         expect(waiting.every(mine)).toBe(true);
@@ -57,7 +57,7 @@ describe('memory that a log is read into', () => {
       chunk.used += 400;
       chunk.live++;
       // What was read last is still on its way.
-      if (before) chunks.release(before);
+      if (before) chunks.release(before, 1);
       before = chunk;
     }
     expect(seen.size).toBeLessThanOrEqual(3);

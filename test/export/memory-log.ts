@@ -8,8 +8,13 @@ import type { Position, SpooledRecord } from '../../src/spool/types.ts';
 
 export const BOOT = 1_700_000_000_000_000;
 
+/** As it stands in the log: where it is read to, is the reader's. */
+export interface LoggedRecord extends Omit<SpooledRecord, 'bytes' | 'at' | 'end' | 'payload'> {
+  payload: Buffer;
+}
+
 export class MemoryLog {
-  readonly records: SpooledRecord[] = [];
+  readonly records: LoggedRecord[] = [];
   private offset = 100;
   reads = 0;
   openReaders = 0;
@@ -63,13 +68,13 @@ export class MemoryLog {
           // As the real one: views into the caller's memory, or into memory of its own where the first does not fit.
           const { length } = r.payload;
           if (used + length > into.length && out.length > 0) break;
-          let payload = Buffer.from(r.payload);
-          if (used + length <= into.length) {
-            payload.copy(into, used);
-            payload = into.subarray(used, used + length) as typeof payload;
-          }
+          const fits = used + length <= into.length;
+          const memory = fits ? into : Buffer.from(r.payload);
+          const from = fits ? used : 0;
+          if (fits) r.payload.copy(into, used);
           used += length;
-          out.push({ ...r, payload });
+          const to = from + length;
+          out.push({ ...r, bytes: memory, at: from, end: to, payload: memory.subarray(from, to) });
           at = r.next;
           index++;
         }
@@ -88,7 +93,7 @@ export class MemoryLog {
   }
 }
 
-function lowerBound(records: readonly SpooledRecord[], at: Position): number {
+function lowerBound(records: readonly LoggedRecord[], at: Position): number {
   let lo = 0;
   let hi = records.length;
   while (lo < hi) {

@@ -39,7 +39,10 @@ export async function ticks(n: number): Promise<void> {
 export function readAll(reader: SpoolReader, maxBytes?: number): SpooledRecord[] {
   const out: SpooledRecord[] = [];
   for (let some = reader.read(maxBytes); some.length > 0; some = reader.read(maxBytes))
-    for (const r of some) out.push({ ...r, payload: Buffer.from(r.payload) });
+    for (const r of some) {
+      const { position, next } = r;
+      out.push({ ...r, position, next, payload: Buffer.from(r.payload) });
+    }
   return out;
 }
 

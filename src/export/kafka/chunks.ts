@@ -45,9 +45,10 @@ export class Chunks {
     return this.current;
   }
 
-  /** A record in it is delivered. */
-  release(c: Chunk): void {
-    if (--c.live === 0) this.reuse(c);
+  /** `n` records in it are delivered. */
+  release(c: Chunk, n: number): void {
+    c.live -= n;
+    if (c.live === 0) this.reuse(c);
   }
 
   /** Nobody refers to what was read into it. */

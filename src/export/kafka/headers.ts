@@ -64,6 +64,9 @@ export type Formats = Partial<Record<EventType, Format>>;
 export class HeaderTemplates {
   private readonly node: string;
   private readonly byType = new Map<EventType, HeaderTemplate>();
+  /** What was asked for last: it is asked for each event. */
+  private lastType: EventType | undefined;
+  private last: HeaderTemplate | undefined;
 
   private readonly formats: Formats;
 
@@ -73,11 +76,14 @@ export class HeaderTemplates {
   }
 
   of(type: EventType): HeaderTemplate {
+    if (type === this.lastType && this.last) return this.last;
     let t = this.byType.get(type);
     if (!t) {
       t = build(type, this.node, this.formats[type] ?? 'cloudevents');
       this.byType.set(type, t);
     }
+    this.lastType = type;
+    this.last = t;
     return t;
   }
 }

@@ -1,7 +1,7 @@
 /** A reader of a class log and the queues it fills; what a lane is told and asked. */
 import { Backoff } from '../../core/backoff.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { EventRecord } from '../../event/record.ts';
+import { type EventRecord, RECORD_HEADER, SpooledEvent } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
 import { comparePositions } from '../../spool/segment-file.ts';
 import type { Position, SpooledRecord } from '../../spool/types.ts';
@@ -78,13 +78,20 @@ export interface Filter {
   partition: number | undefined;
 }
 
+/** How a lane deals out the events of a type. */
+interface Dealt {
+  type: EventType;
+  /** Partitions of its topic; undefined before the first. */
+  count: number | undefined;
+  /** Those of `Lane.queues` that were asked for, by partition: a record's way to its queue without a text. One that left is closed. */
+  queues: PartitionQueue[];
+}
+
 /** Stands in the log and holds what it read of it. */
 export class Lane {
   readonly source: RecordSource;
   readonly filter: Filter | undefined;
   readonly queues = new Map<string, PartitionQueue>();
-  /** Partitions of a topic as this lane deals them out. */
-  readonly counts = new Map<EventType, number>();
   readonly backoff: Backoff;
   /** Shared by the lanes of a log: their queues change hands. */
   readonly chunks: Chunks;
@@ -94,8 +101,9 @@ export class Lane {
   /** Events left to this straggler and not delivered yet, as far as this process saw them. */
   backlog = 0;
   atEnd = false;
-  /** Those of `queues` that were asked for, by type and partition: a record's way to its queue without a text. One that left is closed. */
-  private readonly found = new Map<EventType, PartitionQueue[]>();
+  private readonly dealt = new Map<EventType, Dealt>();
+  /** Of them, the one asked for last: neighbours in a log are mostly of one type. */
+  private last: Dealt | undefined;
 
   constructor(source: RecordSource, filter: Filter | undefined, chunks: Chunks) {
     this.chunks = chunks;
@@ -106,8 +114,7 @@ export class Lane {
 
   /** The queue of a partition (-1 while they are not known); a new one, of at most `cap` events a batch, where there is none. */
   queue(type: EventType, topic: string, partition: number, cap: number): PartitionQueue {
-    let found = this.found.get(type);
-    if (found === undefined) this.found.set(type, (found = []));
+    const found = this.of(type).queues;
     if (partition >= 0 && partition < found.length && !found[partition].closed) return found[partition];
     const key = `${topic} ${partition}`;
     let q = this.queues.get(key);
@@ -118,6 +125,27 @@ export class Lane {
     // Without holes: the first records of a topic fill it.
     if (partition >= 0 && partition <= found.length) found[partition] = q;
     return q;
+  }
+
+  /** Partitions of the type's topic as this lane deals them out; undefined where it has dealt out none. */
+  count(type: EventType): number | undefined {
+    return this.of(type).count;
+  }
+
+  setCount(type: EventType, count: number | undefined): void {
+    this.of(type).count = count;
+  }
+
+  clearCounts(): void {
+    for (const d of this.dealt.values()) d.count = undefined;
+  }
+
+  private of(type: EventType): Dealt {
+    if (this.last?.type === type) return this.last;
+    let d = this.dealt.get(type);
+    if (d === undefined) this.dealt.set(type, (d = { type, count: undefined, queues: [] }));
+    this.last = d;
+    return d;
   }
 
   lowWater(): Position {
@@ -138,5 +166,10 @@ export class Lane {
 /** True where the record is the filter's. */
 export function matches(f: Filter, r: EventRecord): boolean {
   if (r.type !== f.type) return false;
-  return f.partition === undefined || partitionFor(r.key, f.count!) === f.partition;
+  if (f.partition === undefined) return true;
+  const partition =
+    r instanceof SpooledEvent
+      ? partitionFor(r.bytes, f.count!, r.at + RECORD_HEADER, r.keyEnd)
+      : partitionFor(r.key, f.count!);
+  return partition === f.partition;
 }

@@ -10,13 +10,14 @@
  */
 import type { TimerHandle } from '../../core/clock.ts';
 import { decodeRecord, type EventRecord, RECORD_HEADER, wantsExported } from '../../event/record.ts';
+import type { EventType } from '../../event/types.ts';
 import { comparePositions } from '../../spool/segment-file.ts';
 import type { Position, SpooledRecord } from '../../spool/types.ts';
 import { type Chunk, Chunks } from './chunks.ts';
 import { type Filter, Lane, type LanesOptions, type LanesState, matches } from './lane.ts';
 import { partitionFor } from './partitioner.ts';
-import type { SendResult } from './producer.ts';
-import type { PartitionQueue } from './queue.ts';
+import type { SendResult, TopicInfo } from './producer.ts';
+import type { PartitionQueue, PendingRecord } from './queue.ts';
 import { QueueSender } from './queue-sender.ts';
 
 export class Lanes {
@@ -28,6 +29,8 @@ export class Lanes {
   private endSeq: number | undefined;
   private kicked = false;
   private readonly sender: QueueSender;
+  /** Where events of the type dealt out last go: metadata do not change while one read is dealt out. */
+  private route: { type: EventType; topic: string; info: TopicInfo | undefined } | undefined;
   private wakeTimer: TimerHandle | undefined;
   private closed = false;
 
@@ -161,14 +164,15 @@ export class Lanes {
       return false;
     }
     // A record larger than what there was room for is in memory of its own.
-    const own = records[0].payload.buffer === chunk.buf.buffer ? chunk : undefined;
+    const own = records[0].bytes.buffer === chunk.buf.buffer ? chunk : undefined;
     if (own) {
-      const last = records[records.length - 1].payload;
-      own.used = last.byteOffset - own.buf.byteOffset + last.length;
+      const last = records[records.length - 1];
+      own.used = last.bytes.byteOffset - own.buf.byteOffset + last.end;
     }
     let urgent = false;
+    this.route = undefined;
     for (const r of records) {
-      urgent ||= wantsExported(r.payload);
+      urgent ||= wantsExported(r.bytes, r.at, r.end);
       if (this.deal(lane, r, own)) continue;
       // It cannot be dealt out yet: the lane waits here.
       lane.source.seek(r.position);
@@ -233,8 +237,8 @@ export class Lanes {
   /** The straggler has read all its parent has: hands its queues over. */
   private rejoin(s: Lane, parent: Lane): boolean {
     const { type } = s.filter!;
-    const count = s.counts.get(type);
-    const other = parent.counts.get(type);
+    const count = s.count(type);
+    const other = parent.count(type);
     if (
       count !== undefined &&
       other !== undefined &&
@@ -256,7 +260,7 @@ export class Lanes {
       parent.queues.set(key, q);
       parent.bytes += q.bytes;
     }
-    if (count !== undefined) parent.counts.set(type, count);
+    if (count !== undefined) parent.setCount(type, count);
     s.queues.clear();
     s.source.close();
     this.stragglers = this.stragglers.filter((x) => x !== s);
@@ -269,7 +273,7 @@ export class Lanes {
   /** Puts one event into its queue. False where it has to wait outside. */
   private deal(lane: Lane, r: SpooledRecord, chunk: Chunk | undefined): boolean {
     const { o } = this;
-    const spooled = decodeRecord(r.payload);
+    const spooled = decodeRecord(r.bytes, r.at, r.end);
     if (!spooled) return lane !== this.main || o.onUndecodable(r);
     if (lane.filter && !matches(lane.filter, spooled)) return true;
     const owner = this.ownerOf(lane, spooled);
@@ -277,25 +281,29 @@ export class Lanes {
       if (lane === this.main) owner.backlog++;
       return true;
     }
-    const topic = o.topicOf(spooled.type);
-    const info = o.producer.topic(topic);
+    const { type } = spooled;
+    if (this.route?.type !== type) {
+      const topic = o.topicOf(type);
+      this.route = { type, topic, info: o.producer.topic(topic) };
+    }
+    const { topic, info } = this.route;
     if (!info) return false;
     let partition = -1;
     if (info.error === 0) {
       const count = info.leaders.length;
-      if (lane.counts.get(spooled.type) !== count) {
+      if (lane.count(type) !== count) {
         // Another number of partitions: a key may have moved, so what was dealt out before goes first.
-        if (lane.outstanding(spooled.type)) return false;
-        lane.counts.set(spooled.type, count);
+        if (lane.outstanding(type)) return false;
+        lane.setCount(type, count);
       }
-      partition = partitionFor(spooled.payload, count, RECORD_HEADER, spooled.keyEnd);
+      partition = partitionFor(spooled.bytes, count, spooled.at + RECORD_HEADER, spooled.keyEnd);
     }
-    const q = lane.queue(spooled.type, topic, partition, o.limits.batchEvents);
+    const q = lane.queue(type, topic, partition, o.limits.batchEvents);
     const { sec, nsec, seq, boot, position } = r;
     const converted = o.convert?.(spooled, sec, nsec);
     const record = converted ?? spooled;
     const original = converted && spooled;
-    const pending = { record, original, sec, nsec, seq, boot, position, size: o.sizeOf(record), chunk };
+    const pending: PendingRecord = { record, original, sec, nsec, seq, boot, position, size: o.sizeOf(record), chunk };
     // A queue that stands still takes a copy.
     if (chunk && !q.trouble) chunk.live++;
     q.push(pending);
@@ -323,7 +331,7 @@ export class Lanes {
     const { o } = this;
     const info = o.producer.topic(q.topic)!;
     lane.queues.delete(`${q.topic} ${q.partition}`);
-    lane.counts.set(q.type, info.leaders.length);
+    lane.setCount(q.type, info.leaders.length);
     const { length } = info.leaders;
     for (const r of q.all())
       lane.queue(q.type, q.topic, partitionFor(r.record.key, length), o.limits.batchEvents).push(r);
@@ -406,7 +414,7 @@ export class Lanes {
   /** Takes a queue of the main lane out of the memory and gives it a lane of its own. */
   private straggle(q: PartitionQueue): void {
     const { type } = q;
-    const count = this.main.counts.get(type);
+    const count = this.main.count(type);
     const partial = q.partition >= 0 && count !== undefined;
     const same = this.stragglers.filter((s) => s.filter!.type === type);
     // Lanes of one topic with different numbers of partitions would share keys: then the whole topic becomes one lane.
@@ -434,7 +442,7 @@ export class Lanes {
         s.source.close();
         this.stragglers = this.stragglers.filter((x) => x !== s);
       }
-      this.main.counts.delete(type);
+      this.main.setCount(type, undefined);
     }
     const filter: Filter = whole
       ? { type, count: undefined, partition: undefined }
@@ -452,7 +460,7 @@ export class Lanes {
     const at = s.lowWater();
     for (const q of s.queues.values()) this.sender.retire(q);
     s.queues.clear();
-    s.counts.clear();
+    s.clearCounts();
     s.bytes = 0;
     s.source.seek(at);
     s.retryAt = this.o.clock.nowMs() + s.backoff.next();

@@ -172,9 +172,10 @@ export class QueueSender {
     }
     q.cap = Math.min(o.limits.batchEvents, q.cap * 2);
     q.deliveredAt = o.clock.nowMs();
+    const { urgent } = q;
     this.settle(lane, q, records.length);
     o.onAcked(records.length);
-    if (o.boot !== undefined) {
+    if (o.boot !== undefined && urgent) {
       let seqs: number[] | undefined;
       for (const r of records) if (r.record.flags & FLAG_WANTS_EXPORTED && r.boot === o.boot) (seqs ??= []).push(r.seq);
       if (seqs) o.onExported(seqs);

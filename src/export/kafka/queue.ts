@@ -97,12 +97,21 @@ export class PartitionQueue {
   /** Drops the first `n` records, which are dealt with; returns their bytes. */
   shift(n: number, chunks: Chunks): number {
     let bytes = 0;
-    for (let i = 0; i < n; i++) {
-      const r = this.records[this.head + i];
+    let chunk: Chunk | undefined;
+    let of = 0;
+    const end = this.head + n;
+    for (let i = this.head; i < end; i++) {
+      const r = this.records[i];
       bytes += r.size;
-      if (r.chunk !== undefined) chunks.release(r.chunk);
+      if (r.chunk !== chunk) {
+        if (chunk !== undefined) chunks.release(chunk, of);
+        chunk = r.chunk;
+        of = 0;
+      }
+      of++;
     }
-    this.head += n;
+    if (chunk !== undefined) chunks.release(chunk, of);
+    this.head = end;
     this.bytes -= bytes;
     if (this.head === this.records.length) {
       this.records = [];

@@ -46,6 +46,8 @@ const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } };
 
 /** Lengths, deltas and times of one record, at most. */
 const RECORD_OVERHEAD = 40;
+/** Columns of a record for the add-on. */
+const ROW = 5;
 const TIME_LENGTH = 30;
 const { ENOSPC } = os.errno;
 
@@ -54,8 +56,8 @@ export class BatchEncoder {
   private buf = Buffer.allocUnsafeSlow(1 << 20);
   private pos = 0;
   /** What the add-on packs: see Kernels.packRecords. */
-  private readonly payloads: Buffer[] = [];
-  private times = new Float64Array(2048);
+  private readonly memory: Buffer[] = [];
+  private rows = new Float64Array(1024 * ROW);
   private readonly templates: HeaderTemplates;
   private readonly compression: Compression;
 
@@ -68,17 +70,19 @@ export class BatchEncoder {
   sizeOf(r: EventRecord): number {
     const own =
       r instanceof SpooledEvent
-        ? r.payload.length + r.subjectEnd
+        ? r.end - r.at + r.subjectEnd - r.at
         : r.key.length + r.value.length + r.id.length + r.subject.length;
     return RECORD_OVERHEAD + TIME_LENGTH + own + this.templates.of(r.type).size;
   }
 
   /** The bytes of one batch, freshly allocated. `records` is not empty. */
   encode(records: readonly BatchRecord[], producer: ProducerState): Buffer {
-    const base = millis(records[0]);
+    const { length } = records;
+    const base = millis(records[0].sec, records[0].nsec);
     let max = base;
-    for (let i = 1; i < records.length; i++) {
-      const ts = millis(records[i]);
+    for (let i = 1; i < length; i++) {
+      const { sec, nsec } = records[i];
+      const ts = millis(sec, nsec);
       if (ts > max) max = ts;
     }
     const out = this.packed(records, base) ?? this.written(records, base);
@@ -87,13 +91,13 @@ export class BatchEncoder {
     out.writeInt32BE(-1, 12);
     out[16] = 2;
     out.writeInt16BE(ATTRIBUTES[this.compression], 21);
-    out.writeInt32BE(records.length - 1, 23);
+    out.writeInt32BE(length - 1, 23);
     out.writeBigInt64BE(BigInt(base), 27);
     out.writeBigInt64BE(BigInt(max), 35);
     out.writeBigInt64BE(producer.id, 43);
     out.writeInt16BE(producer.epoch, 51);
     out.writeInt32BE(producer.sequence, 53);
-    out.writeInt32BE(records.length, 57);
+    out.writeInt32BE(length, 57);
     out.writeUInt32BE(crc32c(out, 21), 17);
     return out;
   }
@@ -102,40 +106,48 @@ export class BatchEncoder {
   private packed(records: readonly BatchRecord[], base: number): Buffer | undefined {
     const { native } = kernels;
     if (native === undefined || this.compression === 'gzip') return undefined;
-    const { payloads } = this;
+    const { memory } = this;
     const { length } = records;
-    if (this.times.length < 2 * length) this.times = new Float64Array(4 * length);
-    const { times } = this;
+    if (this.rows.length < ROW * length) this.rows = new Float64Array(2 * ROW * length);
+    const { rows } = this;
     const { type } = records[0].record;
     const t = this.templates.of(type);
-    let bound = 0;
-    for (let i = 0; i < length; i++) {
+    let bound = length * (t.size + RECORD_OVERHEAD + TIME_LENGTH);
+    let last: Buffer | undefined;
+    for (let i = 0, at = 0; i < length; i++, at += ROW) {
       const r = records[i];
-      if (r.record.type !== type) {
+      const e = SpooledEvent.of(r.record);
+      if (e.type !== type) {
         // What was read must not be held by a list that nobody uses.
-        payloads.length = 0;
+        memory.length = 0;
         return undefined;
       }
-      const { payload } = SpooledEvent.of(r.record);
-      payloads[i] = payload;
-      times[2 * i] = r.sec;
-      times[2 * i + 1] = r.nsec;
-      bound += payload.length + t.size + RECORD_OVERHEAD + TIME_LENGTH;
+      // Neighbours were read in one piece: a batch stands in few of them.
+      if (e.bytes !== last) memory.push((last = e.bytes));
+      rows[at] = memory.length - 1;
+      rows[at + 1] = e.at;
+      rows[at + 2] = e.end;
+      rows[at + 3] = r.sec;
+      rows[at + 4] = r.nsec;
+      bound += e.end - e.at;
     }
     const level = this.compression === 'zstd' ? ZSTD_LEVEL : 0;
     let n: number;
     // What zstd cannot make smaller it makes a little larger.
     for (this.size(HEAD + bound + (bound >> 7) + 1024); ; this.size(2 * this.buf.length)) {
-      n = native.packRecords(payloads, length, times, base, t.parts, t.count, level, this.buf, HEAD);
+      n = native.packRecords(memory, rows, length, base, t.parts, t.count, level, this.buf, HEAD);
       if (n !== -ENOSPC) break;
     }
-    payloads.length = 0;
+    memory.length = 0;
     return n < 0 ? undefined : Buffer.from(this.buf.subarray(0, HEAD + n));
   }
 
   private written(records: readonly BatchRecord[], base: number): Buffer {
     this.pos = HEAD;
-    for (let i = 0; i < records.length; i++) this.record(records[i], millis(records[i]) - base, i);
+    for (let i = 0; i < records.length; i++) {
+      const { sec, nsec } = records[i];
+      this.record(records[i], millis(sec, nsec) - base, i);
+    }
     if (this.compression === 'none') return Buffer.from(this.buf.subarray(0, this.pos));
     const plain = this.buf.subarray(HEAD, this.pos);
     const packed = this.compression === 'zstd' ? zstdCompressSync(plain, ZSTD) : gzipSync(plain, { level: 1 });
@@ -151,14 +163,15 @@ export class BatchEncoder {
 
   private record(r: BatchRecord, timestampDelta: number, offsetDelta: number): void {
     const e = SpooledEvent.of(r.record);
-    const { payload } = e;
+    const { bytes } = e;
+    const keyAt = e.at + RECORD_HEADER;
     const t = this.templates.of(e.type);
     const [p0, p1, p2, p3] = t.parts;
     const time = rfc3339(r.sec, r.nsec);
-    const keyLength = e.keyEnd - RECORD_HEADER;
-    const valueLength = payload.length - e.valueAt;
+    const keyLength = e.keyEnd - keyAt;
+    const valueLength = e.end - e.valueAt;
     const idLength = e.idEnd - e.keyEnd;
-    const subjectLength = e.subjectEnd - RECORD_HEADER;
+    const subjectLength = e.subjectEnd - keyAt;
     const body =
       1 +
       varintSize(timestampDelta) +
@@ -181,19 +194,19 @@ export class BatchEncoder {
     this.varint(timestampDelta);
     this.varint(offsetDelta);
     this.varint(keyLength);
-    this.part(payload, RECORD_HEADER, e.keyEnd);
+    this.part(bytes, keyAt, e.keyEnd);
     this.varint(valueLength);
-    this.part(payload, e.valueAt, payload.length);
+    this.part(bytes, e.valueAt, e.end);
     this.varint(t.count);
     this.bytes(p0);
     this.varint(idLength);
-    this.part(payload, e.keyEnd, e.idEnd);
+    this.part(bytes, e.keyEnd, e.idEnd);
     this.bytes(p1);
     this.varint(time.length);
     this.pos += this.buf.write(time, this.pos, 'latin1');
     this.bytes(p2);
     this.varint(subjectLength);
-    this.part(payload, RECORD_HEADER, e.subjectEnd);
+    this.part(bytes, keyAt, e.subjectEnd);
     this.bytes(p3);
   }
 
@@ -239,6 +252,6 @@ function varintSize(n: number): number {
   return size;
 }
 
-function millis(r: BatchRecord): number {
-  return r.sec * 1000 + Math.floor(r.nsec / 1e6);
+function millis(sec: number, nsec: number): number {
+  return sec * 1000 + Math.floor(nsec / 1e6);
 }
