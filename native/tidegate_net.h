@@ -113,6 +113,7 @@ typedef struct instance {
   uint8_t *plain;
   size_t plain_size;
   void *zstd;
+  int zstd_level;
 } instance;
 
 void batch_init(void);

@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { kernels } from '../../src/core/kernels.ts';
 import { kafkaHeaders } from '../../src/event/envelope.ts';
+import { decodeRecord, encodeRecord } from '../../src/event/record.ts';
 import { EVENT_TYPES } from '../../src/event/types.ts';
 import { HeaderTemplates } from '../../src/export/kafka/headers.ts';
 import '../../src/export/kafka/kafkajs.ts';
@@ -93,6 +95,32 @@ describe('record batch', () => {
       }),
     );
   });
+
+  it.runIf(native).each(['none', 'zstd'] as const)(
+    '%s: a large batch out of many pieces of memory',
+    async (compression) => {
+      const encoder = new BatchEncoder(new HeaderTemplates('edge-1'), compression);
+      // Three records a piece, as neighbours are read; as many pieces as need more than one block of zstd.
+      const records = Array.from({ length: 100 }, (_, piece) => {
+        const memory = Buffer.alloc(10_000, 0xee);
+        return Array.from({ length: 3 }, (_, i) => {
+          const n = 3 * piece + i;
+          const key = `default|10.0.0.${n % 16}`;
+          const id = `id-${n}`;
+          const value = JSON.stringify({ n, hash: crc32(String(n)).toString(16), text: 'uplink to core '.repeat(60) });
+          const at = 7 + 3000 * i;
+          const end = at + encodeRecord(memory, at, 'snmp.trap.v1', 0, key, key, id, value);
+          return { n, key, id, value, record: decodeRecord(memory, at, end)!, sec: 1_700_000_000 + n, nsec: n };
+        });
+      }).flat();
+      const d = await decodeBatch(new Decoder(encoder.encode(records, { id: 77n, epoch: 3, sequence: 1234 })));
+      expect(d.records).toHaveLength(records.length);
+      d.records.forEach((r: { key: Buffer; value: Buffer; headers: Record<string, Buffer> }, i: number) => {
+        const { key, value, id } = records[i];
+        expect([r.key.toString(), r.value.toString(), r.headers.ce_id.toString()]).toEqual([key, value, id]);
+      });
+    },
+  );
 
   it('never counts a record smaller than it is', () => {
     const encoder = new BatchEncoder(new HeaderTemplates('edge-1'), 'none');
