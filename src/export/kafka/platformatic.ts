@@ -40,6 +40,7 @@ import type {
 } from './client.ts';
 import { ClientError, ILLEGAL_SASL_STATE, tokenRefused } from './errors.ts';
 import { toClientError } from './failure.ts';
+import { produceBody } from './produce-request.ts';
 
 const PRODUCE = { 9: produceV9, 10: produceV10, 11: produceV11 } as const;
 const METADATA = { 9: metadataV9, 10: metadataV10, 11: metadataV11, 12: metadataV12 } as const;
@@ -59,7 +60,6 @@ const SET = 0;
 
 const METADATA_KEY = 3;
 const INIT_KEY = 22;
-const ACKS_ALL = -1;
 
 interface Link {
   connection: Connection;
@@ -141,25 +141,7 @@ class PlatformaticClient implements KafkaAdmin {
   async produce(broker: BrokerAddress, batches: ProduceBatch[]): Promise<ProduceAnswer[]> {
     return this.on(broker, PRODUCE_KEY, async (link, version) => {
       const { parseResponse } = PRODUCE[version as keyof typeof PRODUCE];
-      const byTopic = new Map<string, ProduceBatch[]>();
-      for (const b of batches) {
-        const list = byTopic.get(b.topic);
-        if (list) list.push(b);
-        else byTopic.set(b.topic, [b]);
-      }
-      const payload = () =>
-        Writer.create()
-          .appendString(null)
-          .appendInt16(ACKS_ALL)
-          .appendInt32(this.options.requestTimeoutMs)
-          .appendArray([...byTopic], (w, [topic, list]) =>
-            w.appendString(topic).appendArray(list, (w, b) => {
-              w.appendInt32(b.partition)
-                .appendUnsignedVarInt(b.records.length + 1)
-                .append(b.records);
-            }),
-          )
-          .appendTaggedFields();
+      const payload = () => Writer.create().append(produceBody(batches, this.options.requestTimeoutMs));
       const answer = await new Promise<ReturnType<typeof parseResponse>>((resolve, reject) => {
         link.connection.send(PRODUCE_KEY, version, payload, parseResponse, true, true, (error, value) => {
           if (!error) resolve(value as ReturnType<typeof parseResponse>);
