@@ -20,6 +20,8 @@ import type { SendResult, TopicInfo } from './producer.ts';
 import type { PartitionQueue, PendingRecord } from './queue.ts';
 import { QueueSender } from './queue-sender.ts';
 
+const CHUNKS_A_TURN = 4;
+
 export class Lanes {
   private readonly o: LanesOptions;
   private readonly main: Lane;
@@ -135,14 +137,25 @@ export class Lanes {
   private kick(): void {
     if (this.kicked || this.closed) return;
     this.kicked = true;
-    setImmediate(() => {
-      this.kicked = false;
-      if (this.closed) return;
-      let more = this.pump(this.main);
-      for (const s of [...this.stragglers]) more = this.pumpStraggler(s) || more;
-      if (more) this.kick();
-      else if (this.drained()) this.o.onIdle();
-    });
+    // Where all is read there is nothing to do but to say so: not worth a turn of the event loop.
+    if (this.main.atEnd && this.stragglers.length === 0) queueMicrotask(this.turn);
+    else setImmediate(this.turn);
+  }
+
+  private readonly turn = (): void => {
+    this.kicked = false;
+    if (this.closed) return;
+    let more = this.pumpSome(this.main);
+    for (const s of [...this.stragglers]) more = this.pumpStraggler(s) || more;
+    if (more) this.kick();
+    else if (this.drained()) this.o.onIdle();
+  };
+
+  /** A few chunks a turn. Of a straggler most belongs to others, and it has to catch up with a lane that is reading too. */
+  private pumpSome(lane: Lane): boolean {
+    let more = true;
+    for (let i = 0; i < CHUNKS_A_TURN && more && !lane.atEnd; i++) more = this.pump(lane);
+    return more && !lane.atEnd;
   }
 
   /** Reads one chunk where there is room. True where there may be more to do at once. */
@@ -184,7 +197,10 @@ export class Lanes {
     if (own?.live === 0) this.chunks.reuse(own);
     this.judgeTopics(lane);
     this.sender.armLinger(urgent);
-    return true;
+    if (lane !== this.main || this.end === 'all' || comparePositions(lane.source.position, this.end) < 0) return true;
+    lane.atEnd = true;
+    this.sender.sendAll(lane);
+    return false;
   }
 
   /** The main lane may hold no more: is it one partition that keeps the others waiting? */
@@ -212,9 +228,7 @@ export class Lanes {
     const parent = this.parentOf(s);
     s.source.setDurableEnd(parent.source.position);
     s.atEnd = false;
-    // Most of what it reads belongs to others: a few chunks at a time, so that it catches up with a lane that is reading too.
-    let more = true;
-    for (let i = 0; i < 4 && more && !s.atEnd; i++) more = this.pump(s);
+    const more = this.pumpSome(s);
     return s.atEnd ? this.rejoin(s, parent) : more;
   }
 
