@@ -8,8 +8,11 @@ export interface RecordSource {
   /** The next record to be read begins here, or behind it. */
   readonly position: Position;
   seek(to: Position | 'oldest'): void;
-  /** The next durable records, in order; payloads are views into `into`. None where all is read. */
-  read(maxBytes: number, into: Buffer): SpooledRecord[];
+  /**
+   * The next durable records, in order; payloads are views into `into`. None where all is read. `again`: the list and its objects may be used
+   * again by the next such call.
+   */
+  read(maxBytes: number, into: Buffer, again?: boolean): SpooledRecord[];
   setDurableEnd(end: Position | 'all', seq?: number): void;
   /** What lies between `from` and the durable end. */
   lag(from?: Position): { records: number; bytes: number };

@@ -46,19 +46,23 @@ export interface Lag {
 
 const DEFAULT_READ = 1024 * 1024;
 
+/** Objects kept for `read` with `again`: as many as common reads have. */
+const KEPT_RECORDS = 1024;
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** Numbers alone: a view and two positions for each record would cost more than reading it. */
 class StoredRecord implements SpooledRecord {
-  readonly bytes: Buffer;
-  readonly at: number;
-  readonly end: number;
-  private readonly segment: number;
-  private readonly offset: number;
-  readonly boot: number;
-  readonly seq: number;
-  readonly sec: number;
-  readonly nsec: number;
+  bytes = NOTHING;
+  at = 0;
+  end = 0;
+  segment = 0;
+  offset = 0;
+  boot = 0;
+  seq = 0;
+  sec = 0;
+  nsec = 0;
 
-  constructor(bytes: Buffer, at: number, segment: number, offset: number, boot: number, view: RecordView) {
+  set(bytes: Buffer, at: number, segment: number, offset: number, boot: number, view: RecordView): void {
     this.bytes = bytes;
     this.at = at;
     this.end = view.next;
@@ -94,6 +98,9 @@ export class SpoolReader {
   private lastBoot: number | undefined;
   private pendingDamage: ReaderDamage | undefined;
   private buffer: Buffer | undefined;
+  /** Of `read` with `again`. */
+  private readonly list: StoredRecord[] = [];
+  private readonly records: StoredRecord[] = [];
   private readonly view: RecordView = { next: 0, crc: 0, seq: 0, sec: 0, nsec: 0 };
   /** Sealed segments never change: what `lag` learnt of them. */
   private readonly known = new Map<number, { boot: number; firstSeq: number; count: number; body: number }>();
@@ -136,10 +143,11 @@ export class SpoolReader {
   /**
    * The next records, in order: at least one where there is one, else none; at most about `maxBytes` of them, and possibly fewer than
    * there are. Payloads are views into `into`, or, without it, into a buffer that the next call overwrites. A record larger than the
-   * buffer comes in one of its own.
+   * buffer comes in one of its own. `again`: the next such call uses the list and its objects again, for who reads much and keeps neither.
    */
-  read(maxBytes: number = DEFAULT_READ, into?: Buffer): SpooledRecord[] {
-    const out: SpooledRecord[] = [];
+  read(maxBytes: number = DEFAULT_READ, into?: Buffer, again = false): SpooledRecord[] {
+    const out = again ? this.list : [];
+    out.length = 0;
     let buf = into ?? (this.buffer ??= Buffer.allocUnsafeSlow(DEFAULT_READ));
     while (out.length === 0) {
       const current = this.current ?? this.openNext();
@@ -154,7 +162,7 @@ export class SpoolReader {
       }
       const want = Math.min(limit - this.at.offset, buf.length, Math.max(maxBytes, RECORD_HEAD));
       const got = readFully(this.o.fs, current.fd, buf, want, this.at.offset);
-      const needed = this.parse(current, buf, got, this.at.offset + got >= limit || got < want, out);
+      const needed = this.parse(current, buf, got, this.at.offset + got >= limit || got < want, out, again);
       if (needed > limit - this.at.offset || needed < 0) this.step(current, limit);
       else if (needed > 0 && out.length === 0) {
         maxBytes = Math.max(maxBytes, needed);
@@ -189,7 +197,7 @@ export class SpoolReader {
   }
 
   /** Records in buf[0..got), which begins at `at`. Returns 0, the bytes needed to go on, or -1 where there is damage. */
-  private parse(c: Current, buf: Buffer, got: number, last: boolean, out: SpooledRecord[]): number {
+  private parse(c: Current, buf: Buffer, got: number, last: boolean, out: StoredRecord[], again: boolean): number {
     const base = this.at.offset;
     const { view } = this;
     const { boot } = c.opened.header;
@@ -207,7 +215,9 @@ export class SpoolReader {
           this.passed(c, base + pos);
           this.gap(view.seq - this.lastSeq - 1);
         }
-        out.push(new StoredRecord(buf, pos + RECORD_HEAD, c.number, base + pos, boot, view));
+        const r = again ? this.record(out.length) : new StoredRecord();
+        r.set(buf, pos + RECORD_HEAD, c.number, base + pos, boot, view);
+        out.push(r);
         this.lastSeq = view.seq;
         pos = view.next;
         continue;
@@ -221,6 +231,14 @@ export class SpoolReader {
       if (found === 'damaged' || found === 'marker' || last) return -1;
       return got - pos >= 4 ? buf.readUInt32BE(pos) + 8 : RECORD_HEAD;
     }
+  }
+
+  /** The object of the i-th record of a read; i rises by one from 0 on. */
+  private record(i: number): StoredRecord {
+    if (i < this.records.length) return this.records[i];
+    const r = new StoredRecord();
+    if (i < KEPT_RECORDS) this.records.push(r);
+    return r;
   }
 
   /** Stands at `offset` of the segment: behind what was just read of it. */

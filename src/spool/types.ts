@@ -18,6 +18,9 @@ export interface Position {
  */
 export interface SpooledRecord {
   readonly position: Position;
+  /** Those of `position`. */
+  readonly segment: number;
+  readonly offset: number;
   /** The position behind this record: where a cursor that has passed it stands. */
   readonly next: Position;
   readonly boot: number;

@@ -9,7 +9,7 @@ import type { Position, SpooledRecord } from '../../src/spool/types.ts';
 export const BOOT = 1_700_000_000_000_000;
 
 /** As it stands in the log: where it is read to, is the reader's. */
-export interface LoggedRecord extends Omit<SpooledRecord, 'bytes' | 'at' | 'end' | 'payload'> {
+export interface LoggedRecord extends Omit<SpooledRecord, 'segment' | 'offset' | 'bytes' | 'at' | 'end' | 'payload'> {
   payload: Buffer;
 }
 
@@ -74,7 +74,8 @@ export class MemoryLog {
           if (fits) r.payload.copy(into, used);
           used += length;
           const to = from + length;
-          out.push({ ...r, bytes: memory, at: from, end: to, payload: memory.subarray(from, to) });
+          const payload = memory.subarray(from, to);
+          out.push({ ...r, ...r.position, bytes: memory, at: from, end: to, payload });
           at = r.next;
           index++;
         }

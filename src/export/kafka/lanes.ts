@@ -17,7 +17,7 @@ import { type Chunk, Chunks } from './chunks.ts';
 import { type Filter, Lane, type LanesOptions, type LanesState, matches } from './lane.ts';
 import { partitionFor } from './partitioner.ts';
 import type { SendResult, TopicInfo } from './producer.ts';
-import type { PartitionQueue, PendingRecord } from './queue.ts';
+import { type Origin, type PartitionQueue, ReadRecord } from './queue.ts';
 import { QueueSender } from './queue-sender.ts';
 
 const CHUNKS_A_TURN = 4;
@@ -31,6 +31,8 @@ export class Lanes {
   private endSeq: number | undefined;
   private kicked = false;
   private readonly sender: QueueSender;
+  /** Of the event dealt out last. */
+  private origin: Origin = { boot: 0, segment: 0 };
   /** Where events of the type dealt out last go: metadata do not change while one read is dealt out. */
   private route: { type: EventType; topic: string; info: TopicInfo | undefined } | undefined;
   private wakeTimer: TimerHandle | undefined;
@@ -170,7 +172,7 @@ export class Lanes {
     const wanted = this.wanted(lane);
     const chunk = this.chunks.take(wanted);
     const from = chunk.used;
-    const records = lane.source.read(limits.readBytes, chunk.buf.subarray(from, from + wanted));
+    const records = lane.source.read(limits.readBytes, chunk.buf.subarray(from, from + wanted), true);
     if (records.length === 0) {
       lane.atEnd = true;
       this.sender.sendAll(lane);
@@ -253,13 +255,8 @@ export class Lanes {
     const { type } = s.filter!;
     const count = s.count(type);
     const other = parent.count(type);
-    if (
-      count !== undefined &&
-      other !== undefined &&
-      count !== other &&
-      (s.outstanding(type) || parent.outstanding(type))
-    )
-      return false;
+    const moved = count !== undefined && other !== undefined && count !== other;
+    if (moved && (s.outstanding(type) || parent.outstanding(type))) return false;
     for (const [key, q] of s.queues) {
       const theirs = parent.queues.get(key);
       if (theirs && (theirs.length > 0 || theirs.inFlight) && q.length > 0) return false;
@@ -313,11 +310,11 @@ export class Lanes {
       partition = partitionFor(spooled.bytes, count, spooled.at + RECORD_HEADER, spooled.keyEnd);
     }
     const q = lane.queue(type, topic, partition, o.limits.batchEvents);
-    const { sec, nsec, seq, boot, position } = r;
-    const converted = o.convert?.(spooled, sec, nsec);
+    const { boot, segment } = r;
+    if (segment !== this.origin.segment || boot !== this.origin.boot) this.origin = { boot, segment };
+    const converted = o.convert?.(spooled, r.sec, r.nsec);
     const record = converted ?? spooled;
-    const original = converted && spooled;
-    const pending: PendingRecord = { record, original, sec, nsec, seq, boot, position, size: o.sizeOf(record), chunk };
+    const pending = new ReadRecord(record, converted && spooled, this.origin, r, o.sizeOf(record), chunk);
     // A queue that stands still takes a copy.
     if (chunk && !q.trouble) chunk.live++;
     q.push(pending);

@@ -4,7 +4,7 @@ import type { TimerHandle } from '../../core/clock.ts';
 import type { EventRecord } from '../../event/record.ts';
 import { copyEvent, FLAG_WANTS_EXPORTED } from '../../event/record.ts';
 import type { EventType } from '../../event/types.ts';
-import type { Position } from '../../spool/types.ts';
+import type { Position, SpooledRecord } from '../../spool/types.ts';
 import type { Chunk, Chunks } from './chunks.ts';
 import type { Outcome } from './errors.ts';
 import type { OutBatch } from './producer.ts';
@@ -12,14 +12,60 @@ import type { BatchRecord } from './record-batch.ts';
 
 export interface PendingRecord extends BatchRecord {
   /** As it was spooled, where `record` has it in another format. */
-  original?: EventRecord;
-  seq: number;
-  boot: number;
-  position: Position;
+  original?: EventRecord | undefined;
+  readonly seq: number;
+  readonly boot: number;
+  readonly position: Position;
   /** Bytes in a batch. */
-  size: number;
+  readonly size: number;
   /** What it is a view of, where that is used again after the delivery. */
   chunk: Chunk | undefined;
+}
+
+/** What neighbours in a log have in common. */
+export interface Origin {
+  boot: number;
+  segment: number;
+}
+
+/** One as it was read. There are many of them: what can be shared is, and the position is made when it is asked for. */
+export class ReadRecord implements PendingRecord {
+  record: EventRecord;
+  original: EventRecord | undefined;
+  readonly sec: number;
+  readonly nsec: number;
+  readonly seq: number;
+  readonly size: number;
+  chunk: Chunk | undefined;
+  private readonly origin: Origin;
+  private readonly offset: number;
+
+  constructor(
+    record: EventRecord,
+    original: EventRecord | undefined,
+    origin: Origin,
+    r: SpooledRecord,
+    size: number,
+    chunk: Chunk | undefined,
+  ) {
+    this.record = record;
+    this.original = original;
+    this.sec = r.sec;
+    this.nsec = r.nsec;
+    this.seq = r.seq;
+    this.size = size;
+    this.chunk = chunk;
+    this.origin = origin;
+    this.offset = r.offset;
+  }
+
+  get boot(): number {
+    return this.origin.boot;
+  }
+
+  get position(): Position {
+    return { segment: this.origin.segment, offset: this.offset };
+  }
 }
 
 /** Why a queue does not move. */
@@ -138,7 +184,7 @@ export class PartitionQueue {
 }
 
 function detached(r: PendingRecord): PendingRecord {
-  const copy: PendingRecord = { ...r, record: copyEvent(r.record), chunk: undefined };
-  if (r.original) copy.original = copyEvent(r.original);
-  return copy;
+  const { sec, nsec, seq, boot, position, size } = r;
+  const original = r.original && copyEvent(r.original);
+  return { record: copyEvent(r.record), original, sec, nsec, seq, boot, position, size, chunk: undefined };
 }
