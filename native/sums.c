@@ -1,8 +1,8 @@
 /*
  * CRC-32 (ISO 3309, as node:zlib's) and CRC-32C (Castagnoli, RFC 3720 appendix B.4), with the instructions of the processor where it has them.
  *
- * A CRC of many octets at once: carry-less multiplication folds 64 octets into 64, modulo the polynomial, and at the end the remainder is
- * taken by Barrett's reduction (V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel, 2009).
+ * A CRC of many octets at once: carry-less multiplication folds 64 octets into 64 (or 256 into 256), modulo the polynomial, and at the end
+ * the remainder is taken by Barrett's reduction (V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel, 2009).
  * The constants are x^n modulo the polynomial, bit-reflected, for the n each fold goes over.
  */
 #include "tidegate_net.h"
@@ -28,7 +28,7 @@ static void fill(uint32_t table[8][256], uint32_t polynomial) {
     for (int k = 1; k < 8; k++) table[k][b] = (table[k - 1][b] >> 8) ^ table[0][table[k - 1][b] & 0xff];
 }
 
-static bool have_fold, have_crc32c;
+static bool have_fold, have_wide, have_crc32c;
 
 /* Several environments (threads) load the same library: whoever is second writes what stands there already. */
 void sums_init(void) {
@@ -37,6 +37,7 @@ void sums_init(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   have_fold = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+  have_wide = have_fold && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq");
   have_crc32c = __builtin_cpu_supports("sse4.2");
 #endif
 }
@@ -64,17 +65,14 @@ static uint32_t by_table(const uint32_t table[8][256], const uint8_t *p, size_t 
 #define HIGH_HIGH 0x11
 #define LOW_HIGH 0x10
 
-/* `n` is 64 at least and a multiple of 16; `c` is the inverted CRC. */
-__attribute__((target("pclmul,sse4.1"))) static uint32_t fold(const uint8_t *p, size_t n, uint32_t c) {
+/* What 64 octets came to, and the `n` behind them (a multiple of 16): their inverted CRC. */
+__attribute__((target("pclmul,sse4.1"))) static uint32_t folded(__m128i lane[4], const uint8_t *p, size_t n) {
   const __m128i over64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4);
   const __m128i over16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
   const __m128i over8 = _mm_set_epi64x(0, 0x0163cd6124);
   const __m128i barrett = _mm_set_epi64x(0x01f7011641, 0x01db710641);
   const __m128i low32 = _mm_setr_epi32(-1, 0, -1, 0);
-  __m128i lane[4];
-  for (int i = 0; i < 4; i++) lane[i] = _mm_loadu_si128((const __m128i *)p + i);
-  lane[0] = _mm_xor_si128(lane[0], _mm_cvtsi32_si128((int)c));
-  for (p += 64, n -= 64; n >= 64; p += 64, n -= 64)
+  for (; n >= 64; p += 64, n -= 64)
     for (int i = 0; i < 4; i++) {
       const __m128i low = _mm_clmulepi64_si128(lane[i], over64, LOW_LOW);
       const __m128i high = _mm_clmulepi64_si128(lane[i], over64, HIGH_HIGH);
@@ -100,6 +98,38 @@ __attribute__((target("pclmul,sse4.1"))) static uint32_t fold(const uint8_t *p, 
   return (uint32_t)_mm_extract_epi32(_mm_xor_si128(sum, q), 1);
 }
 
+/* `n` is 64 at least and a multiple of 16; `c` is the inverted CRC. */
+__attribute__((target("pclmul,sse4.1"))) static uint32_t fold(const uint8_t *p, size_t n, uint32_t c) {
+  __m128i lane[4];
+  for (int i = 0; i < 4; i++) lane[i] = _mm_loadu_si128((const __m128i *)p + i);
+  lane[0] = _mm_xor_si128(lane[0], _mm_cvtsi32_si128((int)c));
+  return folded(lane, p + 64, n - 64);
+}
+
+/* The same for 256 octets at least, where the processor multiplies four times as many at once. */
+__attribute__((target("avx512f,vpclmulqdq,pclmul,sse4.1"))) static uint32_t fold_wide(const uint8_t *p, size_t n, uint32_t c) {
+  const __m512i over256 = _mm512_broadcast_i32x4(_mm_set_epi64x(0x01322d1430, 0x011542778a));
+  const __m512i over64 = _mm512_broadcast_i32x4(_mm_set_epi64x(0x01c6e41596, 0x0154442bd4));
+  __m512i wide[4];
+  for (int i = 0; i < 4; i++) wide[i] = _mm512_loadu_si512(p + 64 * i);
+  wide[0] = _mm512_xor_si512(wide[0], _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)c)));
+  for (p += 256, n -= 256; n >= 256; p += 256, n -= 256)
+    for (int i = 0; i < 4; i++) {
+      const __m512i low = _mm512_clmulepi64_epi128(wide[i], over256, LOW_LOW);
+      const __m512i high = _mm512_clmulepi64_epi128(wide[i], over256, HIGH_HIGH);
+      wide[i] = _mm512_xor_si512(_mm512_xor_si512(low, high), _mm512_loadu_si512(p + 64 * i));
+    }
+  __m512i sum = wide[0];
+  for (int i = 1; i < 4; i++) {
+    const __m512i low = _mm512_clmulepi64_epi128(sum, over64, LOW_LOW);
+    const __m512i high = _mm512_clmulepi64_epi128(sum, over64, HIGH_HIGH);
+    sum = _mm512_xor_si512(_mm512_xor_si512(low, high), wide[i]);
+  }
+  __m128i lane[4];
+  _mm512_storeu_si512(lane, sum);
+  return folded(lane, p, n);
+}
+
 __attribute__((target("sse4.2"))) static uint32_t castagnoli(const uint8_t *p, size_t n, uint32_t c) {
   uint64_t wide = c;
   for (; n >= 8; n -= 8, p += 8) {
@@ -118,7 +148,7 @@ uint32_t crc32_of(const uint8_t *p, size_t n, uint32_t crc) {
 #if defined(__x86_64__)
   if (have_fold && n >= 64) {
     const size_t whole = n & ~(size_t)15;
-    c = fold(p, whole, c);
+    c = have_wide && n >= 256 ? fold_wide(p, whole, c) : fold(p, whole, c);
     p += whole;
     n -= whole;
   }

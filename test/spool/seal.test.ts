@@ -87,6 +87,20 @@ describe.runIf(native)('the add-on', () => {
     );
   });
 
+  test('of every length: each way of folding begins and ends somewhere', () => {
+    kernels.native = native;
+    const list = Array.from({ length: 1200 }, (_, n) => ({
+      payload: Buffer.from(Array.from({ length: n }, (_, i) => (Math.imul(i + 1, 2654435761) + n) >>> 24)),
+    }));
+    const bytes = place(list);
+    sealRecords(bytes, 5, bytes.length, SEED, new Uint32Array(list.length));
+    for (let at = 5; at < bytes.length; ) {
+      const end = at + 8 + bytes.readUInt32BE(at);
+      expect(bytes.readUInt32BE(at + 4)).toBe(crc32(bytes.subarray(at + 8, end), SEED));
+      at = end;
+    }
+  });
+
   test('finds the first record that is not sound, and a torn end', () => {
     fc.assert(
       fc.property(payloads, fc.nat(), fc.nat(7), (list, where, bit) => {
