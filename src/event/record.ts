@@ -47,18 +47,21 @@ export function recordBound(key: string, id: string, json: string, raw?: Uint8Ar
   return RECORD_HEADER + 3 * (key.length + id.length + json.length) + (raw === undefined ? 0 : 2 + raw.length);
 }
 
-/** Writes the eight octets in front of a payload whose parts are written: lengths in octets. `raw`: a datagram stands before the value. */
+/**
+ * Writes the eight octets in front of a payload whose parts are written: lengths in octets. `index`: of the type in EVENT_TYPES; `raw`: a
+ * datagram stands before the value.
+ */
 export function writeRecordHead(
   out: Buffer,
   at: number,
-  type: EventType,
+  index: number,
   flags: number,
   subjectLength: number,
   keyLength: number,
   idLength: number,
   raw: boolean,
 ): void {
-  out[at] = INDEX.get(type)! | (raw ? HAS_RAW : 0);
+  out[at] = index | (raw ? HAS_RAW : 0);
   out[at + 1] = flags;
   out[at + 2] = subjectLength >> 8;
   out[at + 3] = subjectLength;
@@ -91,7 +94,7 @@ export function encodeRecord(
   }
   const valueLength = out.write(json, valueAt, 'utf8');
   const subjectLength = subject.length === key.length ? keyLength : Buffer.byteLength(subject);
-  writeRecordHead(out, at, type, flags, subjectLength, keyLength, idLength, keepsRaw);
+  writeRecordHead(out, at, INDEX.get(type)!, flags, subjectLength, keyLength, idLength, keepsRaw);
   return valueAt + valueLength - at;
 }
 
@@ -167,7 +170,7 @@ export class SpooledEvent implements EventRecord {
     const idEnd = keyEnd + idLength;
     const payload = Buffer.allocUnsafe(idEnd + r.value.length);
     const subjectLength = Buffer.byteLength(r.subject);
-    writeRecordHead(payload, 0, r.type, r.flags, subjectLength, r.key.length, idLength, false);
+    writeRecordHead(payload, 0, INDEX.get(r.type)!, r.flags, subjectLength, r.key.length, idLength, false);
     payload.set(r.key, RECORD_HEADER);
     payload.write(r.id, keyEnd, 'utf8');
     payload.set(r.value, idEnd);

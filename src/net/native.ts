@@ -150,7 +150,9 @@ export function loadNative(): Native | undefined {
     return undefined;
   }
   problem = undefined;
-  kernels.native = found;
+  // An object of its own: looked up in the add-on's exports, which are a table, each call would cost a search.
+  const { sealRecords, soundRecords, packRecords, crc32c, hmac, shortHash } = found;
+  kernels.native = { sealRecords, soundRecords, packRecords, crc32c, hmac, shortHash };
   return (loaded = found);
 }
 

@@ -55,6 +55,8 @@ interface DeviceBytes {
 
 /** What is asked of a type with each event. */
 interface Kind {
+  /** In EVENT_TYPES. */
+  index: number;
   cls: EventClass;
   /** Made with its first event. */
   counted: Handle | undefined;
@@ -72,7 +74,7 @@ export class EventPipeline implements Pipeline {
   private readonly rxHead: Record<EventClass, string>;
   private readonly idHead: Record<EventClass, Buffer>;
   private readonly kinds = new Map(
-    EVENT_TYPES.map((t): [EventType, Kind] => [t.type, { cls: t.class, counted: undefined }]),
+    EVENT_TYPES.map((t, index): [EventType, Kind] => [t.type, { index, cls: t.class, counted: undefined }]),
   );
   private readonly shed = new Map<string, Handle>();
   private readonly devices = new WeakMap<Device, DeviceBytes>();
@@ -176,7 +178,7 @@ export class EventPipeline implements Pipeline {
     const { buf, at: end } = w;
     const idLength = idEnd - keyEnd;
     const keyLength = keyEnd - start - RECORD_HEADER;
-    writeRecordHead(buf, start, draft.type, flags, subjectLength, keyLength, idLength, raw !== undefined);
+    writeRecordHead(buf, start, kind.index, flags, subjectLength, keyLength, idLength, raw !== undefined);
     // A record the spool does not take has no seq: a receipt under this number would be paid out by the next record.
     if (this.o.spool.endRecord(cls, draft.sec, draft.nsec) < 0) {
       this.countShed(draft.type);
