@@ -28,7 +28,7 @@ export interface ChildOptions {
 /** Loading a program on a busy machine takes longer than any silence that is allowed later. */
 const START_MS = 15_000;
 
-/** A check of the silence that comes this much late says nothing about the child. */
+/** A check of the silence that comes this much late says that it was this process that stood still, and nothing about the child. */
 const OWN_LATENESS_MS = 200;
 const GRACE_MS = 100;
 
@@ -130,27 +130,33 @@ export class Child {
     const { clock, silenceMs, log, name } = this.o;
     if (this.watch) clock.clearTimeout(this.watch);
     const child = this.child;
-    let due = clock.nowMs() + silenceMs;
+    let due = 0;
+    /** Silent for too long, but what it may have said meanwhile is read before that counts. */
+    let graced = false;
     const again = (ms: number): void => {
       due = clock.nowMs() + ms;
       this.watch = clock.setTimeout(check, ms);
     };
+    // The timer stands at the moment at which the silence would be too long: a child that speaks costs a look a silence, not one each few messages.
     const check = (): void => {
       if (this.child !== child || !child) return;
-      // It was this process that stood still: what the child said meanwhile is read first.
-      if (clock.nowMs() - due > OWN_LATENESS_MS) {
+      const left = (this.heard ? silenceMs : Math.max(silenceMs, START_MS)) - this.silentFor;
+      if (left > 0 || this.stopping) {
+        graced = false;
+        again(left > 0 ? Math.min(left, silenceMs) : silenceMs);
+        return;
+      }
+      const ownLate = clock.nowMs() - due > OWN_LATENESS_MS;
+      if (ownLate || !graced) {
+        graced = !ownLate;
         again(GRACE_MS);
         return;
       }
-      if (this.silentFor > (this.heard ? silenceMs : Math.max(silenceMs, START_MS)) && !this.stopping) {
-        log.error(
-          { process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) },
-          'process is silent; it is killed',
-        );
-        child.kill('SIGKILL');
-        return;
-      }
-      again(Math.min(250, silenceMs / 4));
+      log.error(
+        { process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) },
+        'process is silent; it is killed',
+      );
+      child.kill('SIGKILL');
     };
     again(silenceMs);
   }
