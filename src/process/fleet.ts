@@ -35,6 +35,8 @@ const WORKER_SILENCE_MS = 15_000;
  * collections cost more than everything else here. One helper thread a worker: more only wake each other up.
  */
 const WORKER_ARGS = ['--v8-pool-size=1', '--min-semi-space-size=8', '--max-semi-space-size=16'];
+/** How often workers are told what the others hold, in milliseconds, at most. */
+const USAGE_MS = 190;
 /** The pids of the workers, relative to data_dir. */
 export const CHILDREN_FILE = 'children';
 
@@ -94,6 +96,7 @@ export class Fleet {
   private generation = 0;
   /** Bytes of older generations that are not drained: they fill the node, whoever drains them. */
   private olderBytes: Record<EventClass, number> = noBytes();
+  private usageToldAt = Number.NEGATIVE_INFINITY;
   private ready = false;
   private readonly closed = new Set<number>();
 
@@ -339,12 +342,21 @@ export class Fleet {
     return `worker ${index} cannot run: ${failed.message} (tried ${failed.times} time${failed.times === 1 ? '' : 's'})`;
   }
 
-  /** Each 200 ms: who is up, and what the others hold. */
-  tick(leaseTimeoutMs: number): void {
+  /** Who is up; called before the metrics are read. */
+  measure(leaseTimeoutMs: number): void {
     const now = this.o.clock.nowMs();
     this.slots.forEach((s, i) => {
       this.o.registry.handle('tidegate_worker_up', { worker: i }).value =
         s.started && now - s.renewedAt < leaseTimeoutMs ? 1 : 0;
+    });
+  }
+
+  /** What the others hold. Reports come often enough to carry this: while no worker reports, there is nothing new to tell. */
+  private tellUsage(): void {
+    const now = this.o.clock.nowMs();
+    if (now - this.usageToldAt < USAGE_MS) return;
+    this.usageToldAt = now;
+    this.slots.forEach((s, i) => {
       const others = this.othersUsage(i);
       const usage = JSON.stringify(others);
       // What it knows it need not be woken for.
@@ -352,7 +364,6 @@ export class Fleet {
       s.usageTold = usage;
       this.tell(i, { kind: 'node-usage', others });
     });
-    this.courier.flush();
   }
 
   measureOlder(): void {
@@ -400,6 +411,8 @@ export class Fleet {
         slot.usage = m.usage;
         slot.drops = m.drops;
         this.o.counters.update(`worker ${index}`, m.samples);
+        this.tellUsage();
+        this.courier.flush();
         return;
       case 'answer':
         this.o.asker.answer(m.id, `worker ${index}`, m.value);

@@ -167,15 +167,20 @@ export class Supervisor implements Admin {
 
   private everyForFleet(fleet: Fleet): void {
     const { clock } = this.o;
-    const each = (ms: number, fn: () => void): void => every(clock, ms, () => this.stopping, fn);
-    each(200, () => fleet.tick(this.config.lb.lease.timeout));
-    each(1000, () => fleet.retryListens());
-    each(5000, () => fleet.measureOlder());
     const rate = new RateMeter();
     this.kernel = new KernelLosses(readProc, this.registry, clock.wallMs());
-    each(10_000, () => this.kernel?.say(clock.wallMs(), (data) => fleet.say({ type: 'system.v1', data })));
-    each(10_000, () => this.recentLosses());
-    each(10_000, () => rate.reading(clock.nowMs(), clock.wallMs(), this.counters.merged()));
+    // One timer for all: each would wake this process for itself.
+    let seconds = 0;
+    const second = (): void => {
+      seconds++;
+      fleet.retryListens();
+      if (seconds % 5 === 0) fleet.measureOlder();
+      if (seconds % 10 !== 0) return;
+      this.kernel?.say(clock.wallMs(), (data) => fleet.say({ type: 'system.v1', data }));
+      this.recentLosses();
+      rate.reading(clock.nowMs(), clock.wallMs(), this.counters.merged());
+    };
+    every(clock, 1000, () => this.stopping, second);
   }
 
   /** A start that failed leaves nothing behind. */
@@ -281,6 +286,7 @@ export class Supervisor implements Admin {
 
   private samples(): ReturnType<CounterStore['merged']> {
     this.kernel?.poll();
+    this.fleet?.measure(this.config.lb.lease.timeout);
     return [...this.registry.snapshot(), ...this.counters.merged()];
   }
 

@@ -38,6 +38,7 @@ import { Manifests } from './manifests.ts';
 import { makeMeaning } from './meaning.ts';
 import type { FromWorker, Question, Renewal, SystemEvent, ToWorker, WorkerInit, WorkerStatus } from './messages.ts';
 import { dropTo } from './privileges.ts';
+import { Reports } from './reports.ts';
 import { saltNodeOf } from './salt-node.ts';
 import { SecurityStream } from './security.ts';
 import { TapPump } from './tap-pump.ts';
@@ -88,6 +89,7 @@ export class Worker {
   private leaving = false;
   private reading = false;
   private reported = true;
+  private readonly reports = new Reports();
   private stopping = false;
 
   constructor(init: WorkerInit, clock: Clock, log: Logger, send: (m: FromWorker, written?: () => void) => void) {
@@ -311,22 +313,20 @@ export class Worker {
     };
     this.lease.send(renewal);
     // A supervisor that stands still must not fill this process with reports of what it could not read.
+    const { interval, timeout } = this.config.lb.lease;
     if (this.reported) {
-      this.reported = false;
+      const drops = this.collectors.drops();
+      // Gauges of the spool are as old as the last look at its usage.
       const usage = this.spool.usage();
-      this.send(
-        {
-          ...renewal,
-          samples: this.registry.changes(),
-          usage,
-          drops: this.collectors.drops(),
-        },
-        () => {
+      const samples = this.registry.changes();
+      if (this.reports.due(`${hard.join('\n')}\0${soft.join('\n')}`, samples.length > 0, interval, timeout)) {
+        this.reported = false;
+        this.send({ ...renewal, samples, usage, drops }, () => {
           this.reported = true;
-        },
-      );
+        });
+      }
     }
-    this.clock.setTimeout(() => this.beat(), this.config.lb.lease.interval);
+    this.clock.setTimeout(() => this.beat(), interval);
   }
 
   /** A message of the supervisor. Of those that come before the worker is open, changes are kept and the others have nobody to act on them. */

@@ -1,0 +1,25 @@
+/** Which of a worker's renewals goes to the supervisor as well. */
+
+/** The supervisor hears of a worker at rest this often at least, in milliseconds. */
+const REST_MS = 500;
+
+/**
+ * One in which anything is new goes at once: what a dead worker had counted is kept up to its last renewal (process/counters.ts). Of a worker at
+ * rest only as many go as show in time that it lives; each wakes the supervisor.
+ */
+export class Reports {
+  private said = '';
+  private unsaid = 0;
+
+  /**
+   * Asked once for each renewal. `health`: all reasons, as text; `news`: a metric changed; `interval` and `timeout`: of the lease, milliseconds.
+   */
+  due(health: string, news: boolean, interval: number, timeout: number): boolean {
+    this.unsaid++;
+    const rest = Math.floor(Math.min(REST_MS, timeout / 2) / interval);
+    if (!news && health === this.said && this.unsaid < rest) return false;
+    this.said = health;
+    this.unsaid = 0;
+    return true;
+  }
+}
