@@ -26,6 +26,10 @@ import { StdoutExporter } from './stdout/exporter.ts';
 import type { Exporter, ShardExport, ShardLogs } from './types.ts';
 
 const PROGRESS_MS = 200;
+/** The same while nothing happens: each look wakes this thread and, for the progress, the worker. */
+const REST_MS = 1000;
+/** So many looks without anything new are nothing happening: enough for the last checkpoint. */
+const RESTS_AFTER = 5;
 const CHECKPOINT_MS = 500;
 const OLDER_POLL_MS = 200;
 const SHOWN_MS = 1000;
@@ -70,6 +74,9 @@ export class ExportRunner {
   private readonly damaged = new Set<string>();
   private timer: TimerHandle | undefined;
   private lastCheckpoint = 0;
+  /** What progress was last, as text, and for how many looks. */
+  private said = '';
+  private rests = 0;
   private rebuilding = false;
   private readonly scanned = new Set<string>();
   private currentOpen = false;
@@ -84,7 +91,11 @@ export class ExportRunner {
     this.salts = new Salts(o.init.saltNode, o.init.worker, true, randomBytes(5));
     this.peers = new LoopPeers(o.init.config, o.init.peers, o.clock);
     this.exporters = o.exporters ?? this.build();
-    for (const e of this.exporters) e.onChange = () => this.wake?.();
+    for (const e of this.exporters)
+      e.onChange = () => {
+        this.wake?.();
+        this.stir();
+      };
   }
 
   start(): void {
@@ -102,6 +113,7 @@ export class ExportRunner {
         this.ends[m.cls] = m.end;
         this.seqs[m.cls] = m.seq;
         for (const s of this.current) s.shard.durable(m.cls, m.end, m.seq);
+        this.stir();
         return;
       case 'peers':
         this.peers.replace(m.peers);
@@ -297,13 +309,26 @@ export class ExportRunner {
     const { clock, send } = this.o;
     if (this.ended) return;
     this.reportMarks();
-    send({ kind: 'progress', exporters: this.exporters.map((e) => e.progress()), olderShards: this.draining() });
+    const exporters = this.exporters.map((e) => e.progress());
+    send({ kind: 'progress', exporters, olderShards: this.draining() });
+    const text = JSON.stringify(exporters);
+    this.rests = text === this.said && this.olderLeft.length === 0 ? this.rests + 1 : 0;
+    this.said = text;
     if (clock.nowMs() - this.lastCheckpoint >= CHECKPOINT_MS) {
       this.lastCheckpoint = clock.nowMs();
       void this.save([...this.older, ...this.current]);
     }
     this.wake?.();
-    this.timer = clock.setTimeout(() => this.tick(), PROGRESS_MS);
+    this.timer = clock.setTimeout(() => this.tick(), this.rests < RESTS_AFTER ? PROGRESS_MS : REST_MS);
+  }
+
+  /** Something happens: looks often again. */
+  private stir(): void {
+    const resting = this.rests >= RESTS_AFTER;
+    this.rests = 0;
+    if (!resting || this.ended || this.timer === undefined) return;
+    this.o.clock.clearTimeout(this.timer);
+    this.timer = this.o.clock.setTimeout(() => this.tick(), PROGRESS_MS);
   }
 
   /** Without a durable exporter nothing is drained: older shards stay as the ring's oldest part. */
