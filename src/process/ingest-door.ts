@@ -10,6 +10,8 @@ export class IngestDoor {
   private asked = false;
   /** The supervisor beside this process did. */
   private own = false;
+  /** The last one that was told. */
+  private decision: SpeakerDecision | undefined;
   /** The supervisor beside this process is told of a drain too, so that it has it in mind for the next speaker. */
   private readonly onDraining: (on: boolean) => void;
 
@@ -25,6 +27,7 @@ export class IngestDoor {
     switch (m.kind) {
       case 'ingest':
         this.ingests.add(peer);
+        if (this.decision) say(peer, { kind: 'decision', decision: this.decision });
         if (m.draining) this.drain('drain requested');
         else if (this.asked) this.undrain();
         else if (this.own) say(peer, { kind: 'draining', on: true });
@@ -49,7 +52,9 @@ export class IngestDoor {
     this.ingests.delete(peer);
   }
 
+  /** With each change; who comes later hears it first of all. */
   tell(decision: SpeakerDecision): void {
+    this.decision = decision;
     for (const peer of this.ingests) say(peer, { kind: 'decision', decision });
   }
 

@@ -2,7 +2,8 @@
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Histogram } from '../telemetry/registry.ts';
 
-const INTERVAL_MS = 100;
+/** While timers matter: VRRP advertises, BFD and BGP sessions live by them. */
+export const INTERVAL_MS = 100;
 
 export interface Lateness {
   /** Milliseconds. */
@@ -12,26 +13,33 @@ export interface Lateness {
   count: number;
 }
 
-/** Sets a timer ten times a second and notes by how much it came late; `histogram` counts in seconds. */
+/** Sets a timer again and again and notes by how much it came late; `histogram` counts in seconds. */
 export class LatenessMeter {
   private readonly clock: Clock;
   private readonly histogram: Histogram;
+  private readonly interval: () => number;
+  private readonly onTick: () => void;
   private max = 0;
   private timer: TimerHandle | undefined;
 
-  constructor(clock: Clock, histogram: Histogram) {
+  /** `interval`: milliseconds from one timer to the next, asked for each time. `onTick`: for what else is due now and then: it needs no timer of its own. */
+  constructor(clock: Clock, histogram: Histogram, interval = () => INTERVAL_MS, onTick = () => {}) {
     this.clock = clock;
     this.histogram = histogram;
+    this.interval = interval;
+    this.onTick = onTick;
   }
 
   start(): void {
-    const due = this.clock.nowMs() + INTERVAL_MS;
+    const ms = this.interval();
+    const due = this.clock.nowMs() + ms;
     this.timer = this.clock.setTimeout(() => {
       const late = Math.max(0, this.clock.nowMs() - due);
       this.max = Math.max(this.max, late);
       this.histogram.observe(late / 1000);
       this.start();
-    }, INTERVAL_MS);
+      this.onTick();
+    }, ms);
   }
 
   stop(): void {

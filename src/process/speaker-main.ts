@@ -13,18 +13,19 @@ import { makeLogger } from '../telemetry/log.ts';
 import { Registry } from '../telemetry/registry.ts';
 import { Courier } from './courier.ts';
 import { IngestDoor } from './ingest-door.ts';
-import { LatenessMeter } from './lateness.ts';
+import { INTERVAL_MS, LatenessMeter } from './lateness.ts';
 import type { FromSpeaker, FromSpeakerToWorker, SpeakerInit, SystemEvent, ToSpeaker } from './messages.ts';
 import { limitRoot } from './privileges.ts';
 import { type Priority, Speaker } from './speaker.ts';
+import { BEAT_MS, SpeakerBeat } from './speaker-beat.ts';
 import { bgpEdges } from './speaker-bgp.ts';
 
-const BEAT_MS = 200;
 const STORE = 'addresses.json';
 
 let speaker: Speaker | undefined;
 let door: IngestDoor | undefined;
 let clockSkew: number | undefined;
+let beat: SpeakerBeat | undefined;
 
 function send(m: FromSpeaker): void {
   if (process.connected) process.send!(m, undefined, undefined, () => {});
@@ -124,6 +125,7 @@ async function run(init: SpeakerInit): Promise<void> {
       addresses: kernelAddresses(() => iface),
       store: fileStore(),
       onEvent: ({ ...data }) => say({ type: 'system.v1', data }),
+      onDecision: () => beat?.hurry(),
       onCloseSessions: (spreadMs) => tell({ kind: 'close-sessions', spreadMs }),
     });
     door = new IngestDoor(speaker, (on) => send({ kind: 'draining', on }));
@@ -139,6 +141,7 @@ async function run(init: SpeakerInit): Promise<void> {
             return;
           }
           worker = (message as { worker: number }).worker;
+          if (!workers.has(peer)) beat?.greet(peer);
           workers.add(peer);
           courier.flush();
         };
@@ -156,18 +159,29 @@ async function run(init: SpeakerInit): Promise<void> {
     const kept = limitRoot('speaker', native);
     if (kept !== undefined) log.warn({}, kept);
     speaker.priority = priority;
-    speaker.lateness = new LatenessMeter(systemClock, registry.histogram('tidegate_lb_timer_late_seconds'));
-    speaker.lateness.start();
     send({ kind: 'up' });
-    const beat = (): void => {
-      const decision = speaker!.vipz();
-      speaker!.measure();
-      send({ kind: 'beat', decision, samples: registry.changes() });
-      tell({ kind: 'decision', decision, clockSkew });
-      door!.tell(decision);
-      systemClock.setTimeout(beat, BEAT_MS);
-    };
-    beat();
+    beat = new SpeakerBeat({
+      clock: systemClock,
+      decision: () => speaker!.vipz(),
+      clockSkew: () => clockSkew,
+      samples: () => {
+        speaker!.measure();
+        return registry.changes();
+      },
+      send,
+      tell: (m) => {
+        tell(m);
+        door!.tell(m.decision);
+      },
+    });
+    beat.now();
+    speaker.lateness = new LatenessMeter(
+      systemClock,
+      registry.histogram('tidegate_lb_timer_late_seconds'),
+      () => (speaker!.quiet ? BEAT_MS : INTERVAL_MS),
+      () => beat!.tick(),
+    );
+    speaker.lateness.start();
   } catch (e) {
     log.error({ error: (e as Error).message }, 'the speaker cannot run');
     send({ kind: 'fatal', message: (e as Error).message });

@@ -48,6 +48,8 @@ export interface SpeakerOptions extends Omit<BgpBackEndOptions, 'events' | 'rest
   onCloseSessions?(spreadMs: number): void;
   /** Milliseconds by which our clock is behind the members' (negative: ahead). */
   onClockSkew?(ms: number | undefined): void;
+  /** What `vipz` answers may be another now. */
+  onDecision?(): void;
   /** Names of this node's interfaces. */
   interfaces?(): string[];
 }
@@ -284,6 +286,12 @@ export class Speaker {
     await this.announcer.reload(config);
   }
 
+  /** Nothing is announced and nobody is spoken to: no session lives by this process' timers. */
+  get quiet(): boolean {
+    const { vips, vrrp, bgp } = this.config;
+    return vips.length === 0 && vrrp.length === 0 && (bgp?.peers.length ?? 0) === 0 && this.cluster === undefined;
+  }
+
   /** For external balancers: the last decision. */
   vipz(): { code: 200 | 429 | 503; grade: Grade; reasons: string[] } {
     const { hard, soft } = this.grade;
@@ -339,6 +347,7 @@ export class Speaker {
 
   private async end(text: string): Promise<void> {
     this.become('dead', [text]);
+    this.o.onDecision?.();
     this.withdrawn = true;
     this.closed = true;
     for (const timer of this.timers.values()) this.o.clock.clearTimeout(timer);
@@ -443,6 +452,7 @@ export class Speaker {
         this.become(e.to, reasons.length > 0 ? reasons : ['recovered']);
       }
     }
+    this.o.onDecision?.();
   }
 
   private become(to: Grade, reasons: string[]): void {
