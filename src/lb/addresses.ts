@@ -125,6 +125,8 @@ export class VipAddresses {
 
   private async reconcile(): Promise<void> {
     const { addresses, log } = this.o;
+    // Whatever the node has, none of it is ours or is to be.
+    if (this.wanted.length === 0 && this.ours.length === 0 && this.bound.size === 0) return;
     let present: InterfaceAddress[];
     try {
       present = await addresses.list();

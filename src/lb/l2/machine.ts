@@ -470,6 +470,8 @@ export class L2Machine {
   }
 
   private arm(now: number, out: L2Effect[]): void {
+    // Without an address nothing becomes due, and where nobody else is there it does not matter whether this process stood still (`awake`).
+    if (this.slots.size === 0 && this.members.length === 0) return;
     let due = now + TICK_MS;
     for (const s of this.slots.values()) {
       if (s.deadline !== undefined) due = Math.min(due, s.deadline);
