@@ -97,6 +97,7 @@ export class Fleet {
   /** Bytes of older generations that are not drained: they fill the node, whoever drains them. */
   private olderBytes: Record<EventClass, number> = noBytes();
   private usageToldAt = Number.NEGATIVE_INFINITY;
+  private olderGone = false;
   private ready = false;
   private readonly closed = new Set<number>();
 
@@ -366,14 +367,22 @@ export class Fleet {
     });
   }
 
+  /** Each 5 s while there are older generations: none comes while this instance runs. */
   measureOlder(): void {
+    if (this.olderGone) return;
     const bytes = noBytes();
+    let gone = true;
     try {
-      for (const l of listLogs('spool')) if (l.generation < this.generation) bytes[l.class] += l.bytes;
+      for (const l of listLogs('spool')) {
+        if (l.generation >= this.generation) continue;
+        bytes[l.class] += l.bytes;
+        gone = false;
+      }
     } catch {
       // A worker removes a drained shard at this moment: the next reading is right.
       return;
     }
+    this.olderGone = gone;
     this.olderBytes = bytes;
   }
 
