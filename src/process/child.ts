@@ -4,6 +4,7 @@ import { Backoff } from '../core/backoff.ts';
 import type { Clock, TimerHandle } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { noteChild } from './orphans.ts';
+import { SilenceWatch } from './silence.ts';
 
 export interface ChildOptions {
   name: string;
@@ -28,10 +29,6 @@ export interface ChildOptions {
 /** Loading a program on a busy machine takes longer than any silence that is allowed later. */
 const START_MS = 15_000;
 
-/** A check of the silence that comes this much late says that it was this process that stood still, and nothing about the child. */
-const OWN_LATENESS_MS = 200;
-const GRACE_MS = 100;
-
 /** The first inherited descriptor in a child: 0-2 are standard, 3 is the IPC channel. */
 export const FIRST_FD = 4;
 
@@ -39,7 +36,7 @@ export class Child {
   private readonly o: ChildOptions;
   private readonly backoff = new Backoff(100, 5000);
   private child: ChildProcess | undefined;
-  private watch: TimerHandle | undefined;
+  private watch: SilenceWatch | undefined;
   private retry: TimerHandle | undefined;
   private lastHeard = 0;
   private heard = false;
@@ -86,6 +83,7 @@ export class Child {
     child.on('exit', (code, signal) => {
       if (this.child !== child) return;
       this.child = undefined;
+      this.watch?.stop();
       const how = signal === null ? `exit ${code}` : signal;
       this.o.onExit(how);
       if (this.stopping) return;
@@ -123,41 +121,27 @@ export class Child {
         this.o.clock.clearTimeout(timer);
         resolve(true);
       });
-    }).finally(() => this.watch && this.o.clock.clearTimeout(this.watch))) as boolean;
+    }).finally(() => this.watch?.stop())) as boolean;
   }
 
   private watchSilence(): void {
     const { clock, silenceMs, log, name } = this.o;
-    if (this.watch) clock.clearTimeout(this.watch);
+    this.watch?.stop();
     const child = this.child;
-    let due = 0;
-    /** Silent for too long, but what it may have said meanwhile is read before that counts. */
-    let graced = false;
-    const again = (ms: number): void => {
-      due = clock.nowMs() + ms;
-      this.watch = clock.setTimeout(check, ms);
-    };
-    // The timer stands at the moment at which the silence would be too long: a child that speaks costs a look a silence, not one each few messages.
-    const check = (): void => {
-      if (this.child !== child || !child) return;
-      const left = (this.heard ? silenceMs : Math.max(silenceMs, START_MS)) - this.silentFor;
-      if (left > 0 || this.stopping) {
-        graced = false;
-        again(left > 0 ? Math.min(left, silenceMs) : silenceMs);
-        return;
-      }
-      const ownLate = clock.nowMs() - due > OWN_LATENESS_MS;
-      if (ownLate || !graced) {
-        graced = !ownLate;
-        again(GRACE_MS);
-        return;
-      }
-      log.error(
-        { process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) },
-        'process is silent; it is killed',
-      );
-      child.kill('SIGKILL');
-    };
-    again(silenceMs);
+    this.watch = new SilenceWatch({
+      clock,
+      limit: () => (this.heard ? silenceMs : Math.max(silenceMs, START_MS)),
+      silent: () => this.silentFor,
+      idle: () => this.stopping,
+      most: silenceMs,
+      onSilent: () => {
+        if (this.child !== child || !child) return;
+        log.error(
+          { process: name, pid: child.pid, silent_ms: Math.round(this.silentFor) },
+          'process is silent; it is killed',
+        );
+        child.kill('SIGKILL');
+      },
+    });
   }
 }
