@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/core/clock.ts';
+import { type Clock, ManualClock, systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { encodeRecord, FLAG_WANTS_EXPORTED, recordBound } from '../../src/event/record.ts';
 import { EVENT_CLASSES, type EventClass } from '../../src/event/types.ts';
@@ -66,7 +66,11 @@ function run(
   generation: number,
   olderShards: string[] = [],
   exporters = [kafkaExporter(kafka)],
-  { scanned = true, maxBytes = 64 << 20 } = {},
+  {
+    scanned = true,
+    maxBytes = 64 << 20,
+    clock = fastClock(20),
+  }: { scanned?: boolean; maxBytes?: number; clock?: Clock } = {},
 ) {
   const sent: FromExport[] = [];
   const init: ExportInit = {
@@ -88,7 +92,7 @@ function run(
   };
   const runner = new ExportRunner({
     init,
-    clock: fastClock(20),
+    clock,
     log: silentLog,
     fs: realFs,
     send: (m) => sent.push(m),
@@ -313,6 +317,24 @@ describe('export runner', () => {
     const second = run(kafka, spool, 1);
     await until(() => ids(kafka).length === 10, 'delivered');
     expect(await second.stopped()).toMatchObject({ clean: true });
+    await spool.close();
+  });
+
+  it('looks once a second while nothing happens, and often again with the next event', async () => {
+    const clock = new ManualClock();
+    const spool = await openSpool(1);
+    const { runner, sent } = run(new FakeKafka(), spool, 1, [], [], { clock });
+    const looks = (ms: number): number => {
+      const before = sent.length;
+      clock.advance(ms);
+      return sent.slice(before).filter((m) => m.kind === 'progress').length;
+    };
+    expect(looks(2000)).toBeGreaterThanOrEqual(5);
+    expect(looks(10_000)).toBe(10);
+    runner.handle({ kind: 'durable', cls: 'alarm', end: spool.durableEnd('alarm'), seq: 0 });
+    expect(looks(200)).toBe(1);
+    expect(looks(800)).toBe(4);
+    expect(looks(10_000)).toBeLessThanOrEqual(11);
     await spool.close();
   });
 });

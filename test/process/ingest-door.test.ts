@@ -88,6 +88,17 @@ describe('the speaker’s door for an ingest instance', () => {
     expect(narrow.said).toEqual([{ kind: 'answer', id: 7, value: { grade: 'full', left_out: ['vips', 'peers'] } }]);
   });
 
+  it('tells decisions as they change, and the one that holds to who comes', () => {
+    const decision = (code: number) => ({ code, grade: 'any', reasons: [] });
+    const [early, late] = [peer(), peer()];
+    door.heard(early, { kind: 'ingest', draining: false });
+    door.tell(decision(503));
+    door.tell(decision(200));
+    door.heard(late, { kind: 'ingest', draining: false });
+    expect(early.said).toEqual([503, 200].map((code) => ({ kind: 'decision', decision: decision(code) })));
+    expect(late.said).toEqual([{ kind: 'decision', decision: decision(200) }]);
+  });
+
   it.each([
     [null],
     [7],

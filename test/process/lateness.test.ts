@@ -15,6 +15,26 @@ it('a timer that comes in time is not late; the worst one is kept', () => {
   expect(meter.value.count).toBe(20);
 });
 
+it('its timer carries what else is due, at an interval that may change', () => {
+  const clock = new ManualClock();
+  const ticks: number[] = [];
+  let interval = 400;
+  const histogram = new Registry().histogram('tidegate_lb_timer_late_seconds');
+  const meter = new LatenessMeter(
+    clock,
+    histogram,
+    () => interval,
+    () => ticks.push(clock.nowMs()),
+  );
+  meter.start();
+  clock.advance(900);
+  interval = 100;
+  clock.advance(500);
+  meter.stop();
+  expect(ticks).toEqual([400, 800, 1200, 1300, 1400]);
+  expect(meter.value).toEqual({ p999: 0, max: 0, count: 5 });
+});
+
 it('p99.9 is the bound of its bucket, and never more than the worst', () => {
   const registry = new Registry();
   const histogram = registry.histogram('tidegate_lb_timer_late_seconds');
