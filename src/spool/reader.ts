@@ -174,6 +174,8 @@ export class SpoolReader {
 
   /** What lies between `from` and the durable end. `seq` is the seq before `from`, where the caller knows it. */
   lag(from: Position = this.at, seq: number | undefined = from === this.at ? this.lastSeq : undefined): Lag {
+    // Mostly there is nothing: said without a look into the directory.
+    if (this.end !== 'all' && comparePositions(from, this.end) >= 0) return { records: 0, bytes: 0 };
     let records = 0;
     let bytes = 0;
     const numbers = listSegments(this.o.fs, this.o.dir).filter(
