@@ -1,6 +1,6 @@
 /**
- * Counters over processes. A process sends with each renewal what changed; when it dies, what it had counted is kept, so that a
- * counter never goes back and loses at most one renewal.
+ * Counters over processes. A process sends with each renewal what changed, histograms each second; when it dies, what it had counted is
+ * kept, so that a counter never goes back and loses at most one renewal.
  */
 import { METRICS, type MetricDeclaration, type MetricName } from '../telemetry/metrics.ts';
 import type { Sample } from '../telemetry/registry.ts';

@@ -318,7 +318,7 @@ export class Worker {
       const drops = this.collectors.drops();
       // Gauges of the spool are as old as the last look at its usage.
       const usage = this.spool.usage();
-      const samples = this.registry.changes();
+      const samples = this.registry.changes(this.reports.histograms(this.clock.nowMs()));
       if (this.reports.due(`${hard.join('\n')}\0${soft.join('\n')}`, samples.length > 0, interval, timeout)) {
         this.reported = false;
         this.send({ ...renewal, samples, usage, drops }, () => {

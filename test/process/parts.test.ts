@@ -53,6 +53,9 @@ describe('counters over processes', () => {
     expect(renew()).toBe(0);
     inFlight.value = 0;
     sync.observe(0.001);
+    expect(r.changes(false)).toEqual([['tidegate_informs_in_flight', '', 0]]);
+    store.update('worker 0', [['tidegate_informs_in_flight', '', 0]]);
+    expect(r.changes(false)).toEqual([]);
     renew();
     const sorted = (list: readonly (readonly unknown[])[]) => list.map((s) => JSON.stringify(s)).sort();
     expect(sorted(store.merged())).toEqual(sorted(r.snapshot()));

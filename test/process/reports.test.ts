@@ -21,3 +21,9 @@ it('what is new is reported at once', () => {
   expect(run(200, 1000, [{ news: true }, { news: true }, {}, { news: true }, {}, {}])).toBe('RR-R-R');
   expect(run(200, 1000, [{}, { health: 'disk' }, { health: 'disk' }, {}, {}])).toBe('-R-R-');
 });
+
+it('histograms go each second or less often', () => {
+  const reports = new Reports();
+  const due = Array.from({ length: 11 }, (_, i) => reports.histograms(i * 200));
+  expect(due.map((d) => (d ? 'H' : '-')).join('')).toBe('H---H---H--');
+});
