@@ -128,7 +128,7 @@ export interface Opened {
 export const META_BYTES = 64;
 
 /** TIDEGATE_NET_ABI of the C source. */
-const ABI = 9;
+const ABI = 10;
 
 let loaded: Native | undefined;
 let problem: string | undefined;
