@@ -34,8 +34,13 @@ describe.skipIf(!labAvailable('ip', 'vtysh', 'bgpd', 'zebra', 'snmptrap'))('a VI
   const of = async (address: string) => (await vips()).find((v) => v.address.split('/')[0] === address);
   const paths = (address: string) =>
     frr.paths(address.includes(':') ? 'ipv6' : 'ipv4', `${address}/${address.includes(':') ? 128 : 32}`);
+  /** Paths of bgpd; with one, also what zebra makes of it in the kernel, which comes a moment later. */
   const routed = (address: string, count = 1) =>
-    waitFor(async () => (await paths(address)).length === count, `${count} paths to ${address}`);
+    waitFor(async () => {
+      if ((await paths(address)).length !== count) return false;
+      const family = address.includes(':') ? '-6' : '-4';
+      return count === 0 || router.ip(family, 'route', 'show', address).trim() !== '';
+    }, `${count} paths to ${address}`);
   const session = async () =>
     (await t.json<{ peers: { established_since: number }[] }>(['lb', 'status'])).peers[0].established_since;
 
