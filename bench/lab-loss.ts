@@ -36,9 +36,9 @@ const VARIANTS: Record<string, WorldOptions> = {
 };
 let bad = false;
 
-/** `times` seconds of load before and after each disturbance. */
+/** `times` seconds of load before and after each disturbance. No divisor of the number of devices: each of them sends informs. */
 function load(rate: number, times: number): CaseLoad {
-  return { rate, informEvery: 20, lead: rate * times, max: 120 * rate };
+  return { rate, informEvery: 19, lead: rate * times, max: 120 * rate };
 }
 
 function note(o: Outcome, lossless: boolean): Outcome {
