@@ -54,8 +54,8 @@ export interface Outcome {
   moved: number;
   /** Grades another node went through: none, unless the machine was too busy for it. Nodes that are all withdrawn are no route. */
   otherGrades: string[];
-  /** Numbers of an earlier case that arrived in this one. */
-  strangers: number;
+  /** Of `inKafka`, traps that were sent in an earlier case. */
+  late: number;
   /** Records beyond the first of a number. */
   repeated: number;
   /** What must not be: numbers nobody sent, one number under two ids, a record that is not what was sent, Responses from elsewhere. */
@@ -124,7 +124,7 @@ function addUp(
       longestAck: 0,
       longestWay: 0,
       unanswered: 0,
-      strangers: 0,
+      late: 0,
       retries: r.retries.length,
       moved: 0,
       repeated: 0,
@@ -171,9 +171,11 @@ function addUp(
   }
   o.gap = longestOutage(lostAt);
   // Counted from what Kafka has, and not from what was sent.
-  o.inKafka = [...received.values()].slice(known).filter((seen) => seen.pdu === 'trap').length;
-  o.strangers = received.size - known - found;
-  if (o.strangers !== 0) wrong.push(`${o.strangers} numbers arrived that were not sent in this case`);
+  const traps = [...received].slice(known).filter(([, seen]) => seen.pdu === 'trap');
+  o.inKafka = traps.length;
+  o.late = traps.filter(([number]) => number < r.first).length;
+  const strangers = received.size - known - found;
+  if (strangers !== 0) wrong.push(`${strangers} numbers arrived that were not sent in this case`);
   return o;
 }
 
