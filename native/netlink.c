@@ -15,6 +15,20 @@ static int netlink_open(void) {
   return fd;
 }
 
+#define ANSWER 4096
+
+/* Sends a request and receives the one message that answers it into `answer`, ANSWER octets; 0 or an errno. */
+static int netlink_ask(const struct nlmsghdr *request, uint8_t *answer) {
+  int fd = netlink_open();
+  if (fd < 0) return errno;
+  int result = EPROTO;
+  ssize_t n;
+  if (send(fd, request, request->nlmsg_len, 0) < 0 || (n = recv(fd, answer, ANSWER, 0)) < 0) result = errno;
+  else if (NLMSG_OK((struct nlmsghdr *)answer, (uint32_t)n)) result = 0;
+  close(fd);
+  return result;
+}
+
 static void attribute(struct nlmsghdr *h, unsigned short type, const void *data, size_t length) {
   struct rtattr *a = (struct rtattr *)((uint8_t *)h + NLMSG_ALIGN(h->nlmsg_len));
   a->rta_type = type;
@@ -70,19 +84,10 @@ napi_value address_change(napi_env env, napi_callback_info info) {
     attribute(&request.h, IFA_CACHEINFO, &cache, sizeof cache);
   }
 
-  int fd = netlink_open();
-  if (fd < 0) return number(env, errno);
-  int result = EPROTO;
-  uint8_t answer[4096] __attribute__((aligned(4)));
-  ssize_t n;
-  if (send(fd, &request, request.h.nlmsg_len, 0) < 0) result = errno;
-  else if ((n = recv(fd, answer, sizeof answer, 0)) < 0) result = errno;
-  else {
-    struct nlmsghdr *h = (struct nlmsghdr *)answer;
-    if (NLMSG_OK(h, (uint32_t)n) && h->nlmsg_type == NLMSG_ERROR)
-      result = -((struct nlmsgerr *)NLMSG_DATA(h))->error;
-  }
-  close(fd);
+  uint8_t answer[ANSWER] __attribute__((aligned(4)));
+  struct nlmsghdr *h = (struct nlmsghdr *)answer;
+  int result = netlink_ask(&request.h, answer);
+  if (result == 0) result = h->nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(h))->error : EPROTO;
   return number(env, result);
 }
 
@@ -113,23 +118,12 @@ napi_value address_serves(napi_env env, napi_callback_info info) {
   attribute(&request.h, RTA_DST, address, length);
   /* In a VRF it has a routing table of its own. */
   attribute(&request.h, RTA_OIF, &ifindex, sizeof ifindex);
-  int fd = netlink_open();
-  if (fd < 0) return number(env, errno);
-  int result = EPROTO;
+  uint8_t answer[ANSWER] __attribute__((aligned(4)));
+  struct nlmsghdr *h = (struct nlmsghdr *)answer;
   bool local = false;
-  uint8_t answer[4096] __attribute__((aligned(4)));
-  ssize_t n;
-  if (send(fd, &request, request.h.nlmsg_len, 0) < 0) result = errno;
-  else if ((n = recv(fd, answer, sizeof answer, 0)) < 0) result = errno;
-  else {
-    struct nlmsghdr *h = (struct nlmsghdr *)answer;
-    if (NLMSG_OK(h, (uint32_t)n) && h->nlmsg_type == RTM_NEWROUTE) {
-      result = 0;
-      local = ((struct rtmsg *)NLMSG_DATA(h))->rtm_type == RTN_LOCAL;
-    } else if (NLMSG_OK(h, (uint32_t)n) && h->nlmsg_type == NLMSG_ERROR)
-      result = -((struct nlmsgerr *)NLMSG_DATA(h))->error;
-  }
-  close(fd);
+  int result = netlink_ask(&request.h, answer);
+  if (result == 0 && h->nlmsg_type == RTM_NEWROUTE) local = ((struct rtmsg *)NLMSG_DATA(h))->rtm_type == RTN_LOCAL;
+  else if (result == 0) result = h->nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(h))->error : EPROTO;
   /* No route at all is an answer, too. */
   if (result != 0 && result != ENETUNREACH && result != EHOSTUNREACH) return number(env, result);
   napi_get_boolean(env, local, &out);
