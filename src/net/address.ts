@@ -24,7 +24,7 @@ export function addressDriver(native: Native | undefined): AddressDriver {
 
 /** How often it is looked whether a new address serves, and how many times at most. */
 const SERVING_MS = 2;
-const SERVING_TURNS = 500;
+const SERVING_TURNS = 250;
 
 type Failure = { ok: false; code: string; text: string };
 
@@ -52,6 +52,8 @@ function refused(what: string, code: string, text: string): Failure {
 
 class NetlinkAddresses implements AddressDriver {
   private readonly native: Native;
+  /** Interfaces of which the kernel did not say that an address serves. */
+  private readonly unclear = new Set<string>();
 
   constructor(native: Native) {
     this.native = native;
@@ -80,10 +82,15 @@ class NetlinkAddresses implements AddressDriver {
   /** Who announces an address that does not serve yet draws packets which nobody takes: a moment on an idle machine, longer on a busy one. */
   private async serving(device: string, prefix: string): Promise<void> {
     const { address } = parse(prefix)!;
+    // Of IPv4 it does at once.
+    if (address.length === 4 || this.unclear.has(device)) return;
     const index = this.native.interfaceIndex(device);
-    if (address.length === 4) return;
-    for (let i = 0; i < SERVING_TURNS && this.native.addressServes(address, index) === false; i++)
+    for (let i = 0; i < SERVING_TURNS; i++) {
+      if (this.native.addressServes(address, index) !== false) return;
       await new Promise((resolve) => setTimeout(resolve, SERVING_MS));
+    }
+    // A thousand addresses are not to wait for what routing there does not tell.
+    this.unclear.add(device);
   }
 
   private change(add: boolean, device: string, prefix: string, host: boolean, lifetime = 0): AddressOutcome {
